@@ -1,0 +1,31 @@
+#pragma once
+// Small text helpers that several layers need.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace quell {
+
+/// Content of a JSON string: quotes, backslash and control characters escaped, invalid UTF-8 replaced by U+FFFD.
+std::string json_escape(std::string_view text);
+
+/// `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD.
+std::string to_valid_utf8(std::string_view text);
+
+/// "2024-05-01T10:20:30.123456789Z"
+std::string iso8601_utc(uint64_t realtime_ns);
+
+/// Splits at `separator`; empty parts are kept.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+/// The candidate nearest to `word` by edit distance, if near enough to be a likely typo; else empty.
+std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);
+
+bool parse_u64(std::string_view text, uint64_t& out, int base = 10);
+bool parse_i64(std::string_view text, int64_t& out);
+
+/// Lower-case hex of bytes.
+std::string hex(const void* bytes, size_t count);
+
+}  // namespace quell

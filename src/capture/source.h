@@ -1,0 +1,48 @@
+#pragma once
+// Where events come from. Every source speaks the current event schema: older captures are upgraded on the way in.
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "model/event.h"
+#include "model/snapshot.h"
+
+namespace quell::capture {
+
+enum class Pull {
+  more,       // the batch may hold events; ask again
+  restarted,  // before the events of this batch, everything known is void: take snapshot() anew (an appended capture)
+  ended,      // nothing will come any more
+};
+
+/// Losses and oddities since the source was opened, per cause. Shown by --stats, /healthz and /metrics.
+struct SourceCounters {
+  uint64_t events = 0;
+  uint64_t lost_ring_full = 0;      // live: no room in the ring buffer
+  uint64_t lost_scratch = 0;        // live: the event did not fit its scratch space
+  uint64_t lost_fault = 0;          // live: user memory could not be read (the event came with empty parameters)
+  uint64_t foreign_abi = 0;         // live: 32-bit and x32 calls, counted and not decoded
+  uint64_t skipped_blocks = 0;      // capture: block types that we do not know
+  uint64_t skipped_events = 0;      // capture: event codes of a newer schema
+  uint64_t skipped_entries = 0;     // capture: unreadable entries of a table
+  uint64_t lost() const { return lost_ring_full + lost_scratch; }
+};
+
+/// Pulls events from one origin. Used by exactly one thread.
+class EventSource {
+ public:
+  virtual ~EventSource() = default;
+
+  /// The tables as they stand before the next event. Valid until the next fill().
+  virtual const Snapshot& snapshot() const = 0;
+
+  /// Clears `batch`, then fills it until it is full or `timeout_ns` has passed since the call (0: take what is there).
+  /// The batch owns its bytes. Quiet leaves it empty.
+  /// Errors: Code::truncated (a capture cut short), Code::malformed (`where` is the byte offset): the events before the break
+  /// were delivered by earlier calls; Code::gone (the sensor was unloaded).
+  virtual Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) = 0;
+
+  virtual SourceCounters counters() const = 0;
+};
+
+}  // namespace quell::capture

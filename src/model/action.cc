@@ -1,0 +1,45 @@
+#include "model/action.h"
+
+#include <iterator>
+
+namespace quell {
+namespace {
+constexpr std::string_view kStates[] = {
+    "requested", "authorised", "awaiting_approval", "preflight", "evidence", "executing", "executed", "verifying",
+    "contained", "partially_contained", "not_contained", "failed", "unknown",
+    "expiring", "undoing", "undone", "undo_failed",
+    "refused_guard", "stale_target", "cancelled", "expired_request", "already_in_effect"};
+}
+
+std::string_view to_string(ActionState state) { return kStates[static_cast<size_t>(state)]; }
+
+std::optional<ActionState> parse_action_state(std::string_view text) {
+  for (size_t i = 0; i < std::size(kStates); ++i)
+    if (kStates[i] == text) return static_cast<ActionState>(i);
+  return {};
+}
+
+bool is_final(ActionState state) {
+  switch (state) {
+    case ActionState::requested:
+    case ActionState::authorised:
+    case ActionState::awaiting_approval:
+    case ActionState::preflight:
+    case ActionState::evidence:
+    case ActionState::executing:
+    case ActionState::executed:
+    case ActionState::verifying:
+    case ActionState::expiring:
+    case ActionState::undoing: return false;
+    default: return true;
+  }
+}
+
+std::string Target::str() const {
+  if (kind == EntityKind::container) return "container:" + container_id;
+  std::string out = "process:" + std::to_string(process.pid);
+  if (process.start_ticks != 0) out += "@" + std::to_string(process.start_ticks);
+  return out;
+}
+
+}  // namespace quell

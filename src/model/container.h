@@ -1,0 +1,59 @@
+#pragma once
+// Containers and what is known about them.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/fd.h"
+
+namespace quell {
+
+/// Numbers as container events in captures carry them.
+enum class ContainerType : uint16_t {
+  docker = 0, lxc = 1, libvirt_lxc = 2, mesos = 3, rkt = 4, custom = 5, cri = 6, containerd = 7, crio = 8, bpm = 9,
+  static_ = 10, podman = 11, host = 65534, unknown = 65535,
+};
+/// What container.type prints ("docker", "cri-o"); empty for unknown.
+std::string_view to_string(ContainerType type);
+
+struct Mount {
+  std::string source, destination, mode, propagation;
+  bool writable = false;
+};
+
+/// Metadata from the runtime or a capture. Immutable: a newer answer replaces it.
+struct Container {
+  ContainerType type = ContainerType::unknown;
+  std::string id;       // the short id that container.id shows (12 characters for most runtimes)
+  std::string full_id;  // as the runtime knows it
+  std::string name;
+  std::string image, image_id, image_repository, image_tag, image_digest;
+  std::string user, ip, cni_json;
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> env;
+  std::vector<Mount> mounts;
+  bool privileged = false, host_pid = false, host_network = false, host_ipc = false;
+  bool is_pod_sandbox = false;
+  std::string pod_sandbox_id;
+  std::map<std::string, std::string> pod_labels;
+  int64_t created_s = 0;
+  std::string started_at;  // as the runtime says it; part of the identity that actions re-check
+  std::string runtime_namespace;  // containerd: "k8s.io", "default"
+};
+
+/// A container that some thread lives in. `info` is null until metadata arrives, and is replaced when newer arrives.
+/// Owned by the container table; lives while a thread refers to it.
+struct ContainerSlot {
+  std::string id;
+  std::string full_id;      // 64 hex digits, or the runtime's free text
+  std::string cgroup_path;  // where it was seen
+  ContainerType type_guess = ContainerType::unknown;  // by the form of the cgroup path
+  uint64_t first_seen_ns = 0;
+  std::shared_ptr<const Container> info;
+  bool is_host() const { return full_id.empty(); }
+};
+
+}  // namespace quell

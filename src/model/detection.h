@@ -1,0 +1,52 @@
+#pragma once
+// A rule that matched an event, with everything needed to show it and to act on it later. Owns its values.
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "model/process.h"
+#include "model/severity.h"
+
+namespace quell {
+
+/// A value of output_fields: absent, number, bool, text, or a list of texts.
+using OutputValue = std::variant<std::monostate, int64_t, uint64_t, double, bool, std::string, std::vector<std::string>>;
+
+/// One ancestor, nearest first.
+struct ProcessSummary {
+  ProcessId id;
+  std::string name, exepath, cmdline;
+};
+
+struct Detection {
+  std::string id;  // "d-" + 16 hex digits, unique in a data directory
+  std::string rule;
+  Priority priority = Priority::debug;
+  std::string source;  // "syscall"
+  std::vector<std::string> tags;
+  std::string message;  // the filled output template
+  std::vector<std::pair<std::string, OutputValue>> output_fields;  // by name, in alphabetical order
+  std::string hostname;
+
+  uint64_t event_number = 0;
+  uint64_t kernel_ns = 0;  // timestamp of the event
+  uint64_t detect_ns = 0;  // when the rule had matched (wall clock); 0 in replays
+
+  // The entities, for responses.
+  ProcessId process;
+  int64_t tid = -1;
+  std::string process_name, exepath, cmdline, user_name;
+  std::vector<ProcessSummary> ancestors;
+  std::string container_id;  // short; "host" outside containers; empty if there is no thread
+  std::string container_full_id;
+  std::shared_ptr<const Container> container;  // null on the host and while unknown
+  std::string container_missing_reason;        // why metadata is absent; empty when it is there
+
+  std::string evidence_ref;  // "scap:PATH#NUMBER" or "live:BOOT_ID#NUMBER": the exact event behind it
+
+  Severity severity() const { return severity_of(priority); }
+};
+
+}  // namespace quell

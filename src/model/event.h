@@ -1,0 +1,139 @@
+#pragma once
+// One event: a view of its bytes in .scap layout, of the current schema, with its parameters located and bounded.
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "model/event_schema.h"
+
+namespace quell {
+
+/// The 26 bytes before the parameter lengths. Packed, little-endian.
+#pragma pack(push, 1)
+struct EventHeader {
+  uint64_t ts_ns;  // since the Unix epoch
+  uint64_t tid;    // all ones: no thread
+  uint32_t len;    // of the whole event, header included
+  uint16_t type;   // EventCode
+  uint32_t nparams;
+};
+#pragma pack(pop)
+static_assert(sizeof(EventHeader) == 26);
+
+/// A parameter's bytes. Length 0 means "value not available". Valid as long as the event's batch.
+struct Param {
+  const uint8_t* data = nullptr;
+  uint32_t len = 0;
+
+  bool empty() const { return len == 0; }
+  std::span<const uint8_t> bytes() const { return {data, len}; }
+  /// A number of at most 8 bytes, zero-extended or sign-extended from its width; 0 if empty.
+  uint64_t u64() const {
+    uint64_t value = 0;
+    std::memcpy(&value, data, len < 8 ? len : 8);
+    return value;
+  }
+  int64_t i64() const {
+    switch (len) {
+      case 1: return load<int8_t>(data);
+      case 2: return load<int16_t>(data);
+      case 4: return load<int32_t>(data);
+      case 8: return load<int64_t>(data);
+      default: return static_cast<int64_t>(u64());
+    }
+  }
+  /// Text up to its first NUL.
+  std::string_view text() const {
+    const auto* from = reinterpret_cast<const char*>(data);
+    return {from, len == 0 ? 0 : strnlen(from, len)};
+  }
+};
+
+class Event {
+ public:
+  /// Locates the parameters of the event at `bytes` (which starts with its EventHeader). Checks that every length lies inside.
+  /// The code must be known (< kEventCodeCount). Parameters beyond the schema's are ignored, missing ones read as empty.
+  /// Errors: Code::malformed. `out` keeps pointers into `bytes`.
+  static Result<void> parse(std::span<const uint8_t> bytes, Event& out);
+
+  EventCode code() const { return spec_->code; }
+  const EventSpec& spec() const { return *spec_; }
+  uint64_t ts_ns() const { return ts_ns_; }
+  int64_t tid() const { return tid_; }
+  uint32_t nparams() const { return nparams_; }
+  /// Parameter by index; empty if this event does not carry it.
+  Param param(size_t index) const { return index < nparams_ ? params_[index] : Param{}; }
+  /// True if the event carries a parameter of that index, even an empty one.
+  bool carries(size_t index) const { return index < nparams_; }
+  std::span<const uint8_t> bytes() const { return bytes_; }
+
+  // Set by the capture source.
+  uint16_t cpu = 0;
+  bool state_only = false;  // update the tables, show it to nobody
+
+ private:
+  std::span<const uint8_t> bytes_;
+  const EventSpec* spec_ = nullptr;
+  uint64_t ts_ns_ = 0;
+  int64_t tid_ = 0;
+  uint32_t nparams_ = 0;
+  std::array<Param, kMaxParams> params_;
+};
+
+/// Events in one buffer that the batch owns, in the order in which they happened. Reused: clear() keeps the memory.
+class EventBatch {
+ public:
+  struct Slot {
+    uint32_t offset;
+    uint32_t len;
+    uint16_t cpu;
+    bool state_only;
+  };
+  void clear() { bytes_.clear(), slots_.clear(); }
+  bool empty() const { return slots_.empty(); }
+  size_t size() const { return slots_.size(); }
+  size_t byte_size() const { return bytes_.size(); }
+  void append(std::span<const uint8_t> event, uint16_t cpu, bool state_only = false) {
+    slots_.push_back({static_cast<uint32_t>(bytes_.size()), static_cast<uint32_t>(event.size()), cpu, state_only});
+    bytes_.insert(bytes_.end(), event.begin(), event.end());
+  }
+  const Slot& slot(size_t index) const { return slots_[index]; }
+  std::span<const uint8_t> event(size_t index) const {
+    return std::span(bytes_).subspan(slots_[index].offset, slots_[index].len);
+  }
+
+ private:
+  std::vector<uint8_t> bytes_;
+  std::vector<Slot> slots_;
+};
+
+/// Builds one event in .scap layout. Lengths are u16, or u32 for kEvLargePayload events; too long values are cut.
+class EventBuilder {
+ public:
+  explicit EventBuilder(EventCode code, uint64_t ts_ns, int64_t tid);
+  template <typename T>
+  EventBuilder& num(T value) {
+    return raw(&value, sizeof value);
+  }
+  EventBuilder& text(std::string_view value);  // adds the NUL
+  EventBuilder& bytes(std::span<const uint8_t> value) { return raw(value.data(), value.size()); }
+  EventBuilder& raw(const void* value, size_t length);
+  EventBuilder& empty() { return raw(nullptr, 0); }
+  /// The finished event. The builder can be destroyed afterwards.
+  std::vector<uint8_t> build() const;
+
+ private:
+  const EventSpec& spec_;
+  uint64_t ts_ns_;
+  int64_t tid_;
+  std::vector<uint32_t> lengths_;
+  std::vector<uint8_t> data_;
+};
+
+}  // namespace quell
