@@ -17,7 +17,7 @@ enum class Pull {
 
 /// Losses and oddities since the source was opened, per cause. Shown by --stats, /healthz and /metrics.
 struct SourceCounters {
-  uint64_t events = 0;
+  uint64_t events = 0;              // event blocks read, or events taken from the ring
   uint64_t lost_ring_full = 0;      // live: no room in the ring buffer
   uint64_t lost_scratch = 0;        // live: the event did not fit its scratch space
   uint64_t lost_fault = 0;          // live: user memory could not be read (the event came with empty parameters)

@@ -92,6 +92,7 @@ class EventBatch {
   struct Slot {
     uint32_t offset;
     uint32_t len;
+    uint32_t skipped_before;  // events of the stream between the previous one and this that are not delivered
     uint16_t cpu;
     bool state_only;
   };
@@ -99,8 +100,10 @@ class EventBatch {
   bool empty() const { return slots_.empty(); }
   size_t size() const { return slots_.size(); }
   size_t byte_size() const { return bytes_.size(); }
-  void append(std::span<const uint8_t> event, uint16_t cpu, bool state_only = false) {
-    slots_.push_back({static_cast<uint32_t>(bytes_.size()), static_cast<uint32_t>(event.size()), cpu, state_only});
+  /// `skipped_before` keeps evt.num equal to the position in the capture when events were merged away (enter events).
+  void append(std::span<const uint8_t> event, uint16_t cpu, bool state_only = false, uint32_t skipped_before = 0) {
+    slots_.push_back(
+        {static_cast<uint32_t>(bytes_.size()), static_cast<uint32_t>(event.size()), skipped_before, cpu, state_only});
     bytes_.insert(bytes_.end(), event.begin(), event.end());
   }
   const Slot& slot(size_t index) const { return slots_[index]; }

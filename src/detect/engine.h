@@ -1,0 +1,57 @@
+#pragma once
+// The engine: a compiled rule set that is shown one event after another and says which rules match.
+// One thread evaluates. A new program is compiled elsewhere and swapped in between two batches.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "detect/ruleset.h"
+#include "detect/semantics.h"
+#include "model/detection.h"
+#include "model/state_view.h"
+
+namespace quell::detect {
+
+/// The field catalogue and checks behind the rules language, for loaders.
+const Semantics& semantics();
+
+struct EngineOptions {
+  bool match_all = false;                   // false: the first matching rule per event, in rule order; true: every one
+  Priority minimum_priority = Priority::debug;  // less severe rules are compiled but never fire
+  bool fd_net_in_first_only = false;        // upstream's quirk: `fd.net in (a, b)` looks at a only
+};
+
+class Program;  // immutable once compiled
+
+/// Lowers the enabled rules of `source` into one shared program. Errors: invalid_rules (with the rule's name and the reason).
+Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const EngineOptions& options);
+
+/// Which events the program wants to see, so that nobody captures the rest. By EventCode.
+std::vector<bool> wanted_event_codes(const Program& program);
+size_t rule_count(const Program& program);
+
+/// A rule that matched, before it is rendered. Indexes into the RuleSet given to compile().
+using RuleIndex = uint32_t;
+
+class Engine {
+ public:
+  explicit Engine(std::shared_ptr<const Program> program);
+  ~Engine();
+  /// Takes effect with the next event. Same thread as evaluate().
+  void swap(std::shared_ptr<const Program> program);
+
+  /// The rules that match, in rule order; at most one unless match_all. Valid until the next call. No allocation unless one matches.
+  std::span<const RuleIndex> evaluate(const EventContext& context);
+  /// Fills rule, priority, source, tags, message, output_fields, event number and time, process and container identity.
+  /// Must be called before the next event is applied to the tables.
+  Detection render(RuleIndex rule, const EventContext& context) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace quell::detect

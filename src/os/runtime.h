@@ -1,0 +1,57 @@
+#pragma once
+// Container runtimes, behind one interface: Docker, containerd (ctr and CRI containers). Calls block up to their timeout; never
+// made on the path of events. Thread-safe.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/container.h"
+
+namespace quell::os {
+
+struct ContainerStatus {
+  std::shared_ptr<const Container> info;  // full_id, name, image, labels, mounts, started_at …
+  enum class State : uint8_t { created, running, paused, exited, unknown } state = State::unknown;
+  int64_t pid = -1;              // of its pid 1 on the host; -1 when not running
+  std::string restart_policy;    // Docker: "no", "always", "on-failure:3", "unless-stopped"; empty elsewhere
+};
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  /// "docker", "containerd".
+  virtual std::string_view name() const = 0;
+  /// By full id, unambiguous id prefix, or name. Errors: not_found, unavailable (socket), timeout.
+  virtual Result<ContainerStatus> inspect(std::string_view id_or_name) const = 0;
+  /// Full ids of running and paused containers.
+  virtual Result<std::vector<std::string>> list() const = 0;
+
+  // Each takes the full id. Errors: not_found, conflict (not in a state that allows it; e.g. already paused), unavailable.
+  virtual Result<void> pause(const std::string& id) const = 0;
+  virtual Result<void> unpause(const std::string& id) const = 0;
+  virtual Result<void> stop(const std::string& id, uint32_t grace_s) const = 0;
+  virtual Result<void> kill(const std::string& id) const = 0;
+  virtual Result<void> start(const std::string& id) const = 0;
+  /// Docker only; elsewhere Code::unsupported.
+  virtual Result<void> set_restart_policy(const std::string& id, const std::string& policy) const = 0;
+};
+
+struct RuntimeSockets {
+  std::string docker = "/var/run/docker.sock";
+  std::string containerd = "/run/containerd/containerd.sock";
+};
+
+/// Every runtime whose socket path is configured (a missing socket is found at the first call: runtimes come and go).
+std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets);
+
+/// Asks each runtime in turn. Errors: not_found when every reachable one says so; unavailable when none could be reached.
+struct FoundContainer {
+  const Runtime* runtime = nullptr;
+  ContainerStatus status;
+};
+Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes, std::string_view id_or_name);
+
+}  // namespace quell::os
