@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "apps/quell/data_dir.h"
 #include "base/text.h"
 
 namespace quell::cli {
@@ -18,14 +17,16 @@ class ExamplesFirst final : public CLI::Formatter {
   std::string make_description(const CLI::App* app) const override {
     const std::string examples = app->get_footer();
     const std::string description = app->get_description();
-    return (examples.empty() ? "" : "Examples:\n" + examples + "\n\n") + (description.empty() ? "" : description + "\n");
+    return (examples.empty() ? "" : "Examples:\n" + examples + "\n\n") +
+           (description.empty() ? "" : description + "\n");
   }
   std::string make_footer(const CLI::App*) const override { return {}; }
 };
 
 }  // namespace
 
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples) {
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary,
+                      const std::string& examples) {
   CLI::App* command = parent.add_subcommand(name, summary);
   command->formatter(std::make_shared<ExamplesFirst>());
   command->footer(examples);
@@ -57,13 +58,16 @@ void say(const Globals& globals, std::string_view line) {
 Result<std::string> output_format(const Globals& globals, const std::vector<std::string_view>& formats) {
   if (globals.output.empty()) return std::string(formats.front());
   if (std::find(formats.begin(), formats.end(), globals.output) != formats.end()) return globals.output;
-  return Error{Code::invalid_argument,
-               fmt::format("-o {} is not possible for this command; possible: {}", globals.output, fmt::join(formats, ", ")), {}};
+  return Error{
+      Code::invalid_argument,
+      fmt::format("-o {} is not possible for this command; possible: {}", globals.output, fmt::join(formats, ", ")),
+      {}};
 }
 
 Result<uint64_t> parse_duration_ms(std::string_view text) {
   const Error error{Code::invalid_argument,
-                    fmt::format("\"{}\" is no duration; write a number with ms, s, m or h, such as 10s or 5m", text), {}};
+                    fmt::format("\"{}\" is no duration; write a number with ms, s, m or h, such as 10s or 5m", text),
+                    {}};
   const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   uint64_t number = 0;
   if (digits == 0 || !parse_u64(text.substr(0, digits), number)) return error;

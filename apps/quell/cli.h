@@ -11,6 +11,9 @@
 
 namespace quell::cli {
 
+inline constexpr std::string_view kDefaultDataDir = "/var/lib/quell";
+inline constexpr std::string_view kControlSocketName = "quell.sock";  // in the data directory
+
 struct Globals {
   std::string output;  // -o; empty: the command's default
   std::string data_dir;
@@ -31,7 +34,8 @@ struct Globals {
 using Action = std::function<Exit()>;
 
 /// Adds a subcommand. `examples` are two lines that its help begins with. It shares the global flags of its parents.
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples);
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary,
+                      const std::string& examples);
 
 // Each adds one command with its subcommands; the chosen one sets `run`.
 void add_detect(CLI::App& app, const Globals& globals, Action& run);

@@ -1,4 +1,5 @@
-// quell: one binary, one command per job. This file reads the command line and turns what went wrong into an exit status.
+// quell: one binary, one command per job. This file reads the command line and turns what went wrong into an exit
+// status.
 #include <fmt/format.h>
 
 #include <csignal>
@@ -39,7 +40,8 @@ std::string suggestion(const CLI::App& app, std::string_view word) {
     }
     word = word.substr(0, word.find('='));
   } else {
-    for (const CLI::App* command : current.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+    for (const CLI::App* command : current.get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(command->get_name());
   }
   const std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string_view near = nearest(word, candidates);
@@ -73,15 +75,20 @@ Exit run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "this text");
   app.set_version_flag("--version", fmt::format("quell {} ({})", kVersion, kCommit), "version and commit");
-  app.add_option("-o,--output", globals.output, "text, json, jsonl, table or name, as far as the command has them")->type_name("FORMAT");
+  app.add_option("-o,--output", globals.output, "text, json, jsonl, table or name, as far as the command has them")
+      ->type_name("FORMAT");
   app.add_option("--data-dir", globals.data_dir, "where the store and the control socket are (default /var/lib/quell)")
-      ->type_name("DIR")->envname("QUELL_DATA_DIR");
-  app.add_option("--server", globals.server, "the running quell: unix:PATH or http://127.0.0.1:PORT (default: the data directory's)")
-      ->type_name("URL")->envname("QUELL_SERVER");
+      ->type_name("DIR")
+      ->envname("QUELL_DATA_DIR");
+  app.add_option("--server", globals.server,
+                 "the running quell: unix:PATH or http://127.0.0.1:PORT (default: the data directory's)")
+      ->type_name("URL")
+      ->envname("QUELL_SERVER");
   app.add_flag("-q,--quiet", globals.quiet, "on stderr only what went wrong");
   app.add_flag("-v,--verbose", globals.verbose, "on stderr also what is being done");
   app.add_flag("--no-color", globals.no_color, "no colours, even on a terminal");
-  app.add_option("--timeout", globals.timeout, "how long to wait for the running quell, such as 30s")->type_name("TIME");
+  app.add_option("--timeout", globals.timeout, "how long to wait for the running quell, such as 30s")
+      ->type_name("TIME");
   add_up(app, globals, action);
   add_detect(app, globals, action);
   add_record(app, globals, action);

@@ -6,8 +6,8 @@
 namespace quell::cli {
 
 void add_version(CLI::App& app, const Globals& globals, Action& run) {
-  CLI::App* command = add_command(app, "version", "Version and commit of this binary",
-                                  "  quell version\n  quell version -o json");
+  CLI::App* command =
+      add_command(app, "version", "Version and commit of this binary", "  quell version\n  quell version -o json");
   command->callback([&globals, &run] {
     run = [&globals] {
       const auto format = output_format(globals, {"text", "json", "jsonl"});

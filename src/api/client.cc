@@ -7,8 +7,8 @@
 #include <memory>
 #include <mutex>
 
-#include "api/json.h"
 #include "api/server.h"
+#include "base/json.h"
 
 namespace quell::api {
 namespace {
@@ -31,9 +31,9 @@ Code code_named(std::string_view name, long status) {
 
 Error answered_error(long status, const std::string& body) {
   if (const auto json = Json::parse(body)) {
-    const Json error = json->at("error");
-    if (error.kind() == Json::Kind::object) {
-      return {code_named(error.text("code"), status), error.text("message"), error.text("where")};
+    const Json& error = json->at("error");
+    if (error.object() != nullptr) {
+      return {code_named(error.at("code").str(), status), error.at("message").str(), error.at("where").str()};
     }
   }
   return {code_named({}, status), fmt::format("the server answered {} and gave no reason", status), {}};

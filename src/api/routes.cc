@@ -6,9 +6,11 @@
 
 #include <algorithm>
 
-#include "api/json.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "model/action_json.h"
+#include "model/detection_json.h"
 
 namespace quell::api {
 namespace {
@@ -72,23 +74,23 @@ Response get_version(const ApiServices&, const Request&) {
                           json_escape(kCommit)));
 }
 
-Response action_response(const ApiServices& services, const Result<ActionRecord>& record, int status) {
+Response action_response(const Result<ActionRecord>& record, int status) {
   if (!record) return error_response(record.error());
-  return json(services.action_json(*record), status);
+  return json(action_to_json(*record), status);
 }
 
 Response post_preview(const ApiServices& services, const Request& request) {
-  if (!services.preview_action || !services.action_json) return not_offered("actions");
+  if (!services.preview_action) return not_offered("actions");
   const auto command = parse_command(request);
   if (!command) return error_response(command.error());
-  return action_response(services, services.preview_action(*command), 200);
+  return action_response(services.preview_action(*command), 200);
 }
 
 Response post_action(const ApiServices& services, const Request& request) {
-  if (!services.run_action || !services.action_json) return not_offered("actions");
+  if (!services.run_action) return not_offered("actions");
   const auto command = parse_command(request);
   if (!command) return error_response(command.error());
-  return action_response(services, services.run_action(*command), 201);
+  return action_response(services.run_action(*command), 201);
 }
 
 Result<size_t> limit_of(const Request& request) {
@@ -107,19 +109,19 @@ std::string item_list(const std::vector<std::string>& items) {
 }
 
 Response get_actions(const ApiServices& services, const Request& request) {
-  if (!services.list_actions || !services.action_json) return not_offered("actions");
+  if (!services.list_actions) return not_offered("actions");
   const auto limit = limit_of(request);
   if (!limit) return error_response(limit.error());
   const auto records = services.list_actions(*limit);
   if (!records) return error_response(records.error());
   std::vector<std::string> items;
-  for (const ActionRecord& record : *records) items.push_back(services.action_json(record));
+  for (const ActionRecord& record : *records) items.push_back(action_to_json(record));
   return json(item_list(items));
 }
 
 Response get_action(const ApiServices& services, const Request& request) {
-  if (!services.find_action || !services.action_json) return not_offered("actions");
-  return action_response(services, services.find_action(request.params.find("id")->second), 200);
+  if (!services.find_action) return not_offered("actions");
+  return action_response(services.find_action(request.params.find("id")->second), 200);
 }
 
 std::string actor_of(const Peer& peer) {
@@ -131,17 +133,17 @@ std::string actor_of(const Peer& peer) {
 }
 
 Result<std::string> text_member(const std::string& key, const Json& value) {
-  auto text = value.as_text();
-  if (!text) return Error{Code::invalid_argument, "a text is expected", key};
-  return *std::move(text);
+  const auto* text = std::get_if<std::string>(&value.value());
+  if (text == nullptr) return Error{Code::invalid_argument, "a text is expected", key};
+  return *text;
 }
 
 /// The members of a body that must be an object; an empty body is an empty object.
-Result<std::vector<std::pair<std::string, Json>>> body_members(const Request& request) {
-  if (request.body.empty()) return std::vector<std::pair<std::string, Json>>{};
+Result<Json::Object> body_members(const Request& request) {
+  if (request.body.empty()) return Json::Object{};
   QUELL_TRY(const Json body, Json::parse(request.body));
-  if (body.kind() != Json::Kind::object) return Error{Code::invalid_argument, "the body must be a JSON object", "body"};
-  return body.members();
+  if (body.object() == nullptr) return Error{Code::invalid_argument, "the body must be a JSON object", "body"};
+  return *body.object();
 }
 
 Error unknown_key(std::string_view key, const std::vector<std::string_view>& known) {
@@ -153,7 +155,7 @@ Error unknown_key(std::string_view key, const std::vector<std::string_view>& kno
 }
 
 Response post_undo(const ApiServices& services, const Request& request) {
-  if (!services.undo_action || !services.action_json) return not_offered("actions");
+  if (!services.undo_action) return not_offered("actions");
   UndoRequest undo;
   undo.action_id = request.params.find("id")->second;
   undo.actor = actor_of(request.peer);
@@ -165,23 +167,25 @@ Response post_undo(const ApiServices& services, const Request& request) {
     if (!text) return error_response(text.error());
     undo.reason = *text;
   }
-  return action_response(services, services.undo_action(undo), 201);
+  return action_response(services.undo_action(undo), 201);
 }
 
 Response get_detections(const ApiServices& services, const Request& request) {
   if (!services.list_detections) return not_offered("detections");
   const auto limit = limit_of(request);
   if (!limit) return error_response(limit.error());
-  const auto items = services.list_detections(*limit);
-  if (!items) return error_response(items.error());
-  return json(item_list(*items));
+  const auto detections = services.list_detections(*limit);
+  if (!detections) return error_response(detections.error());
+  std::vector<std::string> items;
+  for (const Detection& detection : *detections) items.push_back(detection_to_json(detection));
+  return json(item_list(items));
 }
 
 Response get_detection(const ApiServices& services, const Request& request) {
   if (!services.find_detection) return not_offered("detections");
-  auto found = services.find_detection(request.params.find("id")->second);
+  const auto found = services.find_detection(request.params.find("id")->second);
   if (!found) return error_response(found.error());
-  return json(*std::move(found));
+  return json(detection_to_json(*found));
 }
 
 constexpr Route kRoutes[] = {
@@ -233,12 +237,13 @@ Result<Command> parse_command(const Request& request) {
     } else if (key == "idempotency_key") {
       QUELL_TRY(command.idempotency_key, text_member(key, value));
     } else if (key == "ttl_s") {
-      const auto number = value.as_u64();
-      if (!number) return Error{Code::invalid_argument, "a whole number of seconds is expected", key};
-      command.ttl_s = *number;
+      const auto* number = std::get_if<int64_t>(&value.value());
+      if (number == nullptr || *number < 0)
+        return Error{Code::invalid_argument, "a whole number of seconds is expected", key};
+      command.ttl_s = static_cast<uint64_t>(*number);
     } else if (key == "force") {
-      const auto flag = value.as_bool();
-      if (!flag) return Error{Code::invalid_argument, "true or false is expected", key};
+      const auto* flag = std::get_if<bool>(&value.value());
+      if (flag == nullptr) return Error{Code::invalid_argument, "true or false is expected", key};
       command.force = *flag;
     } else {
       return unknown_key(key, kKnown);

@@ -58,11 +58,10 @@ struct ApiServices {
   std::function<Result<ActionRecord>(const std::string& id)> find_action;
   /// Newest first.
   std::function<Result<std::vector<ActionRecord>>(size_t limit)> list_actions;
-  std::function<std::string(const ActionRecord&)> action_json;
 
-  /// Detections as the JSON objects that were written, newest first.
-  std::function<Result<std::vector<std::string>>(size_t limit)> list_detections;
-  std::function<Result<std::string>(const std::string& id)> find_detection;
+  /// Newest first.
+  std::function<Result<std::vector<Detection>>(size_t limit)> list_detections;
+  std::function<Result<Detection>(const std::string& id)> find_detection;
 };
 
 std::span<const Route> routes();

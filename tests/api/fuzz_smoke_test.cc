@@ -47,7 +47,6 @@ TEST(HttpFuzzSmoke, GarbageNeitherCrashesNorHangsTheServer) {
       std::string(200, '\0'),
   };
   ApiServices services;
-  services.action_json = [](const ActionRecord&) { return std::string("{}"); };
   services.run_action = [](const Command&) -> Result<ActionRecord> { return ActionRecord{}; };
   services.undo_action = [](const UndoRequest&) -> Result<ActionRecord> { return ActionRecord{}; };
   char folder[] = "/tmp/quell-fuzz-XXXXXX";
