@@ -10,7 +10,9 @@
 
 namespace quell::detect {
 
-/// Where a token starts in the text that was parsed. Line and column count from 1, offset from 0.
+/// Where a token starts in the text that was parsed. Line and column count from 1. The offset counts from the base that the
+/// parser was given: a loader gives every text a base of its own, so an offset alone tells the text and the place in it, also
+/// in a rule's tree that holds the trees of macros.
 struct TextPos {
   uint32_t offset = 0, line = 1, column = 1;
 };
@@ -50,6 +52,9 @@ struct Check {
   TextPos value_pos;
 };
 
+/// The constant as it must be written so that the parser reads it back: bare where it can be, else in double quotes.
+std::string quoted_if_needed(std::string_view value);
+
 struct Expr;
 using ExprPtr = std::shared_ptr<const Expr>;  // shared: a macro's tree hangs in every rule that uses it
 
@@ -64,5 +69,9 @@ struct Expr {
   /// Canonical text, such as `(evt.type = open and not proc.name in (a, b))`. parse(str()) gives an equal tree.
   std::string str() const;
 };
+
+/// Equality of meaning as written: everything but the positions.
+bool same(const Operand& a, const Operand& b);
+bool same(const Expr& a, const Expr& b);
 
 }  // namespace quell::detect
