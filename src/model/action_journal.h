@@ -12,11 +12,11 @@
 namespace quell {
 
 struct ActionQuery {
-  std::string action;  // empty: any
-  std::string target;  // Target::str(); empty: any
-  std::optional<ActionState> state;
+  std::string action{};  // empty: any
+  std::string target{};  // Target::str(); empty: any
+  std::optional<ActionState> state{};
   bool unsettled_only = false;  // see is_unsettled()
-  std::string before_id;        // only records older than this one: the last of the previous page
+  std::string before_id{};      // only records older than this one: the last of the previous page
   size_t limit = 100;           // at most 1000
 };
 
