@@ -74,23 +74,25 @@ Response get_version(const ApiServices&, const Request&) {
                           json_escape(kCommit)));
 }
 
-Response action_response(const Result<ActionRecord>& record, int status) {
-  if (!record) return error_response(record.error());
-  return json(action_to_json(*record), status);
+Response outcome_response(const Result<ActionOutcome>& outcome) {
+  if (!outcome) return error_response(outcome.error());
+  return json(action_to_json(outcome->record), outcome->is_existing ? 200 : 201);
 }
 
 Response post_preview(const ApiServices& services, const Request& request) {
   if (!services.preview_action) return not_offered("actions");
   const auto command = parse_command(request);
   if (!command) return error_response(command.error());
-  return action_response(services.preview_action(*command), 200);
+  auto preview = services.preview_action(*command);
+  if (!preview) return error_response(preview.error());
+  return json(*std::move(preview));
 }
 
 Response post_action(const ApiServices& services, const Request& request) {
   if (!services.run_action) return not_offered("actions");
   const auto command = parse_command(request);
   if (!command) return error_response(command.error());
-  return action_response(services.run_action(*command), 201);
+  return outcome_response(services.run_action(*command));
 }
 
 Result<size_t> limit_of(const Request& request) {
@@ -121,7 +123,9 @@ Response get_actions(const ApiServices& services, const Request& request) {
 
 Response get_action(const ApiServices& services, const Request& request) {
   if (!services.find_action) return not_offered("actions");
-  return action_response(services.find_action(request.params.find("id")->second), 200);
+  const auto record = services.find_action(request.params.find("id")->second);
+  if (!record) return error_response(record.error());
+  return json(action_to_json(*record));
 }
 
 std::string actor_of(const Peer& peer) {
@@ -167,7 +171,7 @@ Response post_undo(const ApiServices& services, const Request& request) {
     if (!text) return error_response(text.error());
     undo.reason = *text;
   }
-  return action_response(services.undo_action(undo), 201);
+  return outcome_response(services.undo_action(undo));
 }
 
 Response get_detections(const ApiServices& services, const Request& request) {

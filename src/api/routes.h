@@ -45,16 +45,22 @@ struct UndoRequest {
   std::string action_id, reason, actor;
 };
 
+/// The record, and whether it is an earlier one that is still in effect (nothing was done now).
+struct ActionOutcome {
+  ActionRecord record;
+  bool is_existing = false;
+};
+
 /// Called on API threads, several at once: each function must be thread-safe.
 struct ApiServices {
   std::function<Health()> health;
   std::function<std::string()> metrics;  // Prometheus text
 
-  /// A dry run: the record that running it would start with, nothing journaled, nothing done.
-  std::function<Result<ActionRecord>(const Command&)> preview_action;
+  /// A dry run: what it would touch, as one JSON object with the guard's answer under `refusal`. Nothing journaled or done.
+  std::function<Result<std::string>(const Command&)> preview_action;
   /// Returns when the outcome is known. A refusal by a guard is a record, too (state refused_guard), not an Error.
-  std::function<Result<ActionRecord>(const Command&)> run_action;
-  std::function<Result<ActionRecord>(const UndoRequest&)> undo_action;
+  std::function<Result<ActionOutcome>(const Command&)> run_action;
+  std::function<Result<ActionOutcome>(const UndoRequest&)> undo_action;
   std::function<Result<ActionRecord>(const std::string& id)> find_action;
   /// Newest first.
   std::function<Result<std::vector<ActionRecord>>(size_t limit)> list_actions;

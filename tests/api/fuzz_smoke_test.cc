@@ -47,8 +47,8 @@ TEST(HttpFuzzSmoke, GarbageNeitherCrashesNorHangsTheServer) {
       std::string(200, '\0'),
   };
   ApiServices services;
-  services.run_action = [](const Command&) -> Result<ActionRecord> { return ActionRecord{}; };
-  services.undo_action = [](const UndoRequest&) -> Result<ActionRecord> { return ActionRecord{}; };
+  services.run_action = [](const Command&) -> Result<ActionOutcome> { return ActionOutcome{}; };
+  services.undo_action = [](const UndoRequest&) -> Result<ActionOutcome> { return ActionOutcome{}; };
   char folder[] = "/tmp/quell-fuzz-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   ServerOptions options;

@@ -26,21 +26,21 @@ std::string error_code_of(const Response& response) {
 
 ApiServices services_with_actions() {
   ApiServices services;
-  services.run_action = [](const Command& command) -> Result<ActionRecord> {
+  services.run_action = [](const Command& command) -> Result<ActionOutcome> {
     if (command.target == "container:gone") return Error{Code::not_found, "no such container", command.target};
     ActionRecord record;
     record.id = "a-1";
     record.command = command;
     record.state = ActionState::contained;
-    return record;
+    return ActionOutcome{record, false};
   };
-  services.undo_action = [](const UndoRequest& undo) -> Result<ActionRecord> {
+  services.undo_action = [](const UndoRequest& undo) -> Result<ActionOutcome> {
     ActionRecord record;
     record.id = "a-2";
     record.undo_of = undo.action_id;
     record.reason = undo.reason;
     record.state = ActionState::undone;
-    return record;
+    return ActionOutcome{record, true};
   };
   services.list_actions = [](size_t limit) -> Result<std::vector<ActionRecord>> {
     return std::vector<ActionRecord>(limit);
@@ -119,7 +119,7 @@ TEST(Routes, ErrorsOfServicesKeepTheirCode) {
 TEST(Routes, UndoTakesTheIdFromThePath) {
   const Response response =
       dispatch(services_with_actions(), request(Method::post, "/v1/actions/a-17/undo", R"({"reason":"all clear"})"));
-  ASSERT_EQ(response.status, 201);
+  ASSERT_EQ(response.status, 200);
   const auto json = Json::parse(response.body);
   EXPECT_EQ(json->at("undo_of").str(), "a-17");
   EXPECT_EQ(json->at("state_reason").str(), "all clear");

@@ -1,0 +1,178 @@
+// container.*, k8s.*: where the process runs. The id is known at once, the rest when the runtime has answered.
+#include <re2/re2.h>
+
+#include "base/text.h"
+#include "detect/fields/helpers.h"
+
+namespace quell::detect {
+namespace {
+
+using X = const Extract&;
+using C = const Container&;
+
+const Container& host() {
+  static const Container entry = [] {
+    Container c;
+    c.type = ContainerType::host;
+    c.id = c.full_id = c.name = "host";
+    return c;
+  }();
+  return entry;
+}
+
+// The metadata that an event speaks of: its own, else that of its thread's container. Null while unknown.
+const Container* info(X x) {
+  if (x.context.container_event != nullptr) return x.context.container_event;
+  if (x.thread() == nullptr || x.thread()->container == nullptr) return nullptr;
+  const ContainerSlot& slot = *x.thread()->container;
+  return slot.is_host() ? &host() : slot.info.get();
+}
+
+template <Value (*kGet)(X, C)>
+Value with_info(X x, const FieldArg&) {
+  const Container* found = info(x);
+  return found == nullptr ? Value{} : kGet(x, *found);
+}
+template <std::string Container::*kField>
+Value text(X x, const FieldArg&) {
+  const Container* found = info(x);
+  return found == nullptr ? Value{} : Value::text(found->*kField);
+}
+template <bool Container::*kField>
+Value flag(X x, const FieldArg&) {
+  const Container* found = info(x);
+  return found == nullptr ? Value{} : Value::boolean(found->*kField);
+}
+
+Value id(X x, const FieldArg&) {
+  if (x.context.container_event != nullptr) return Value::text(x.context.container_event->id);
+  if (x.thread() == nullptr || x.thread()->container == nullptr) return {};
+  const ContainerSlot& slot = *x.thread()->container;
+  return Value::text(slot.is_host() ? std::string_view("host") : std::string_view(slot.id));
+}
+
+std::string mount_text(const Mount& mount) {
+  return fmt::format("{}:{}:{}:{}:{}", mount.source, mount.destination, mount.mode, mount.writable ? "true" : "false",
+                     mount.propagation);
+}
+Value mounts(X x, C c) {
+  std::string out;
+  for (const Mount& mount : c.mounts) {
+    if (!out.empty()) out += ',';
+    out += mount_text(mount);
+  }
+  return text_in(x, out);
+}
+
+// By number, or by a pattern searched in one side of the mounts: the first that matches.
+const Mount* find_mount(X x, const FieldArg& a, std::string Mount::*searched) {
+  const Container* found = info(x);
+  if (found == nullptr) return nullptr;
+  uint64_t number = 0;
+  if (parse_u64(a.text, number)) return number < found->mounts.size() ? &found->mounts[number] : nullptr;
+  RE2::Options options;
+  options.set_posix_syntax(true);
+  options.set_never_nl(false);
+  options.set_one_line(false);
+  options.set_log_errors(false);
+  const RE2 pattern(a.text, options);
+  if (!pattern.ok()) return nullptr;
+  for (const Mount& mount : found->mounts)
+    if (RE2::PartialMatch(mount.*searched, pattern)) return &mount;
+  return nullptr;
+}
+template <std::string Mount::*kSearched>
+Value mount_part(X x, const FieldArg& a, std::string (*render)(const Mount&)) {
+  const Mount* mount = find_mount(x, a, kSearched);
+  return mount == nullptr ? Value{} : text_in(x, render(*mount));
+}
+#define QUELL_MOUNT(searched, expression) \
+  [](X x, const FieldArg& a) { return mount_part<&Mount::searched>(x, a, [](const Mount& m) -> std::string { return (expression); }); }
+
+uint64_t start_ns(X x) { return x.thread() == nullptr ? 0 : x.thread()->pidns_init_start_ns; }
+
+Value label(X, const std::map<std::string, std::string>& labels, const std::string& key) {
+  const auto found = labels.find(key);
+  return found == labels.end() ? Value{} : Value::text(found->second);
+}
+Value labels_text(X x, const std::map<std::string, std::string>& labels) {
+  std::string out;
+  for (const auto& [key, value] : labels) {
+    if (key.starts_with("io.kubernetes.") || key.starts_with("annotation.")) continue;
+    if (!out.empty()) out += ", ";
+    out += key + ":" + value;
+  }
+  return text_in(x, out);
+}
+
+constexpr char kPodName[] = "io.kubernetes.pod.name";
+constexpr char kPodNamespace[] = "io.kubernetes.pod.namespace";
+constexpr char kPodUid[] = "io.kubernetes.pod.uid";
+template <const char* kKey>
+Value pod_label(X x, C c) {
+  return label(x, c.labels, kKey);
+}
+
+Value pod_ip(X x, C c) {
+  if (!c.ip.empty() || c.pod_sandbox_id.empty()) return Value::text(c.ip);
+  const ContainerSlot* sandbox = x.context.state->container(std::string_view(c.pod_sandbox_id).substr(0, 12));
+  return Value::text(sandbox != nullptr && sandbox->info ? std::string_view(sandbox->info->ip) : std::string_view(""));
+}
+
+Value never(X, const FieldArg&) { return {}; }
+
+constexpr FieldSpec kFields[] = {
+    {.name = "container.id", .scope = Scope::lineage, .get = id, .doc = "First 12 characters of the container's id; host for host processes.", .example = "container.id != host"},
+    {.name = "container.full_id", .scope = Scope::lineage, .get = text<&Container::full_id>, .doc = "Full id."},
+    {.name = "container.name", .scope = Scope::lineage, .get = text<&Container::name>, .doc = "Name."},
+    {.name = "container.image", .scope = Scope::lineage, .get = text<&Container::image>, .doc = "Image as the user wrote it."},
+    {.name = "container.image.id", .scope = Scope::lineage, .get = text<&Container::image_id>, .doc = "Image id."},
+    {.name = "container.image.repository", .scope = Scope::lineage, .get = text<&Container::image_repository>, .doc = "Image without tag and digest; empty on the host.", .example = "container.image.repository = docker.io/library/nginx"},
+    {.name = "container.image.tag", .scope = Scope::lineage, .get = text<&Container::image_tag>, .doc = "Image tag."},
+    {.name = "container.image.digest", .scope = Scope::lineage, .get = text<&Container::image_digest>, .doc = "Repository digest."},
+    {.name = "container.type", .scope = Scope::lineage, .get = with_info<[](X, C c) { return Value::text(to_string(c.type)); }>, .doc = "Kind of runtime: docker, containerd, cri-o …"},
+    {.name = "container.privileged", .type = Type::boolean, .scope = Scope::lineage, .get = flag<&Container::privileged>, .doc = "The container is privileged."},
+    {.name = "container.mounts", .scope = Scope::lineage, .get = with_info<mounts>, .doc = "All mounts."},
+    {.name = "container.mount", .arg = Arg::required_key, .scope = Scope::lineage, .get = QUELL_MOUNT(source, mount_text(m)), .doc = "One mount, by number or a pattern on its source."},
+    {.name = "container.mount.source", .arg = Arg::required_key, .scope = Scope::lineage, .get = QUELL_MOUNT(destination, m.source), .doc = "Source of the mount whose destination matches."},
+    {.name = "container.mount.dest", .arg = Arg::required_key, .scope = Scope::lineage, .get = QUELL_MOUNT(source, m.destination), .doc = "Destination of the mount whose source matches."},
+    {.name = "container.mount.mode", .arg = Arg::required_key, .scope = Scope::lineage, .get = QUELL_MOUNT(source, m.mode), .doc = "Mode of a mount."},
+    {.name = "container.mount.rdwr", .arg = Arg::required_key, .scope = Scope::lineage, .get = QUELL_MOUNT(source, m.writable ? "true" : "false"), .doc = "Whether a mount is writable."},
+    {.name = "container.mount.propagation", .arg = Arg::required_key, .scope = Scope::lineage, .get = QUELL_MOUNT(source, m.propagation), .doc = "Propagation of a mount."},
+    {.name = "container.start_ts", .type = Type::abstime, .get = [](X x, const FieldArg&) { return start_ns(x) == 0 ? Value{} : Value::number(start_ns(x)); }, .doc = "Start of the container's pid namespace."},
+    {.name = "container.duration", .type = Type::reltime, .get = [](X x, const FieldArg&) { return start_ns(x) == 0 ? Value{} : Value::number(x.event().ts_ns() - start_ns(x)); }, .doc = "Time since the container started."},
+    {.name = "container.ip", .scope = Scope::lineage, .get = text<&Container::ip>, .doc = "Address of the container."},
+    {.name = "container.cni.json", .scope = Scope::lineage, .get = text<&Container::cni_json>, .doc = "Network configuration of the pod sandbox."},
+    {.name = "container.host_pid", .type = Type::boolean, .scope = Scope::lineage, .get = flag<&Container::host_pid>, .doc = "Shares the host's pid namespace."},
+    {.name = "container.host_network", .type = Type::boolean, .scope = Scope::lineage, .get = flag<&Container::host_network>, .doc = "Shares the host's network."},
+    {.name = "container.host_ipc", .type = Type::boolean, .scope = Scope::lineage, .get = flag<&Container::host_ipc>, .doc = "Shares the host's IPC."},
+    {.name = "container.label", .arg = Arg::required_key, .scope = Scope::lineage, .get = [](X x, const FieldArg& a) { const Container* c = info(x); return c == nullptr ? Value{} : label(x, c->labels, a.text); }, .doc = "One label.", .example = "container.label[app]"},
+    {.name = "container.labels", .scope = Scope::lineage, .get = with_info<[](X x, C c) { return labels_text(x, c.labels); }>, .doc = "All labels."},
+    {.name = "container.healthcheck", .flags = kDeprecated, .get = never, .doc = "Always absent. Deprecated."},
+    {.name = "container.liveness_probe", .flags = kDeprecated, .get = never, .doc = "Always absent. Deprecated."},
+    {.name = "container.readiness_probe", .flags = kDeprecated, .get = never, .doc = "Always absent. Deprecated."},
+    {.name = "k8s.pod.name", .scope = Scope::lineage, .get = with_info<pod_label<kPodName>>, .doc = "Pod name.", .example = "k8s.pod.name startswith web-"},
+    {.name = "k8s.ns.name", .scope = Scope::lineage, .get = with_info<pod_label<kPodNamespace>>, .doc = "Namespace of the pod.", .example = "k8s.ns.name = kube-system"},
+    {.name = "k8s.pod.uid", .scope = Scope::lineage, .get = with_info<pod_label<kPodUid>>, .doc = "Pod UID."},
+    {.name = "k8s.pod.id", .scope = Scope::lineage, .get = with_info<pod_label<kPodUid>>, .doc = "Pod UID (older name)."},
+    {.name = "k8s.pod.sandbox_id", .scope = Scope::lineage, .get = with_info<[](X, C c) { return Value::text(std::string_view(c.pod_sandbox_id).substr(0, 12)); }>, .doc = "Sandbox container, short id."},
+    {.name = "k8s.pod.full_sandbox_id", .scope = Scope::lineage, .get = text<&Container::pod_sandbox_id>, .doc = "Sandbox container, full id."},
+    {.name = "k8s.pod.label", .arg = Arg::required_key, .scope = Scope::lineage, .get = [](X x, const FieldArg& a) { const Container* c = info(x); return c == nullptr ? Value{} : label(x, c->pod_labels, a.text); }, .doc = "One label of the pod."},
+    {.name = "k8s.pod.labels", .scope = Scope::lineage, .get = with_info<[](X x, C c) { return labels_text(x, c.pod_labels); }>, .doc = "All labels of the pod."},
+    {.name = "k8s.pod.ip", .get = with_info<pod_ip>, .doc = "Address of the pod."},
+    {.name = "k8s.pod.cni.json", .scope = Scope::lineage, .get = text<&Container::cni_json>, .doc = "Network configuration of the pod."},
+#define QUELL_GONE(name_, arg_) {.name = name_, .arg = arg_, .flags = kDeprecated, .get = never, .doc = "Always absent. Deprecated."},
+    QUELL_GONE("k8s.rc.name", Arg::none) QUELL_GONE("k8s.rc.id", Arg::none) QUELL_GONE("k8s.rc.label", Arg::required_key) QUELL_GONE("k8s.rc.labels", Arg::none)
+    QUELL_GONE("k8s.svc.name", Arg::none) QUELL_GONE("k8s.svc.id", Arg::none) QUELL_GONE("k8s.svc.label", Arg::required_key) QUELL_GONE("k8s.svc.labels", Arg::none)
+    QUELL_GONE("k8s.rs.name", Arg::none) QUELL_GONE("k8s.rs.id", Arg::none) QUELL_GONE("k8s.rs.label", Arg::required_key) QUELL_GONE("k8s.rs.labels", Arg::none)
+    QUELL_GONE("k8s.deployment.name", Arg::none) QUELL_GONE("k8s.deployment.id", Arg::none) QUELL_GONE("k8s.deployment.label", Arg::required_key) QUELL_GONE("k8s.deployment.labels", Arg::none)
+    QUELL_GONE("k8s.ns.id", Arg::none) QUELL_GONE("k8s.ns.label", Arg::required_key) QUELL_GONE("k8s.ns.labels", Arg::none)
+#undef QUELL_GONE
+};
+#undef QUELL_MOUNT
+
+}  // namespace
+
+std::span<const FieldSpec> container_fields() { return kFields; }
+
+}  // namespace quell::detect

@@ -1,0 +1,31 @@
+#pragma once
+// Output templates: literal text with %field, %field[arg], %transformer(...) and %<N>field tokens.
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "detect/operand.h"
+#include "model/detection.h"
+
+namespace quell::detect {
+
+class OutputTemplate {
+ public:
+  /// Parses greedily: the longest text after a % that names something is the token. Null `out` only checks.
+  static std::vector<Finding> parse(std::string_view text, OutputTemplate* out);
+
+  /// The text with every token replaced; absent values print as <NA>.
+  std::string render(const Extract& x) const;
+  /// Values of the fields that the template names (transformer tokens are left out), appended to `fields`.
+  void collect(const Extract& x, std::vector<std::pair<std::string, OutputValue>>& fields) const;
+
+ private:
+  struct Token {
+    CompiledOperand operand;
+    uint32_t width = 0;  // cut or padded to this many bytes; 0: as it is
+  };
+  std::vector<std::variant<std::string, Token>> parts_;
+};
+
+}  // namespace quell::detect
