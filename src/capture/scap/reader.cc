@@ -226,6 +226,7 @@ Result<void> ScapSource::take_event(uint32_t type, EventBatch& batch) {
   }
   if (bytes.size() < sizeof(EventHeader)) return error(Code::malformed, "an event is shorter than its header");
   const auto header = load<EventHeader>(bytes.data());
+  const uint32_t nparams = header.nparams;  // the header is packed: its members cannot be referred to
   if (header.len < sizeof(EventHeader) || header.len > bytes.size())
     return error(Code::malformed, "an event's length does not fit its block");
   if (header.type >= kEventCodeCount) {
@@ -234,18 +235,18 @@ Result<void> ScapSource::take_event(uint32_t type, EventBatch& batch) {
   } else {
     const CodeRule& rule = rules_[header.type];
     // Lengths of parameters lie inside the event, whatever becomes of it: what is delivered must parse.
-    const uint64_t table = uint64_t{header.nparams} * (rule.wide ? 4 : 2);
+    const uint64_t table = uint64_t{nparams} * (rule.wide ? 4 : 2);
     uint64_t need = sizeof(EventHeader) + table;
     if (need > header.len) return error(Code::malformed, "an event has more parameters than bytes");
     const uint8_t* lengths = bytes.data() + sizeof(EventHeader);
     if (rule.wide)
-      for (uint32_t i = 0; i < header.nparams; ++i) need += load<uint32_t>(lengths + 4 * i);
+      for (uint32_t i = 0; i < nparams; ++i) need += load<uint32_t>(lengths + 4 * i);
     else
-      for (uint32_t i = 0; i < header.nparams; ++i) need += load<uint16_t>(lengths + 2 * i);
+      for (uint32_t i = 0; i < nparams; ++i) need += load<uint16_t>(lengths + 2 * i);
     if (need > header.len) return error(Code::malformed, "a parameter reaches past the end of its event");
 
     if (rule.verdict == CodeRule::Verdict::pass ||
-        (rule.verdict == CodeRule::Verdict::pass_if_complete && header.nparams == rule.nparams)) {
+        (rule.verdict == CodeRule::Verdict::pass_if_complete && nparams == rule.nparams)) {
       batch.append(bytes.first(header.len), cpu, state_only || rule.state_only, std::exchange(skipped_before_, 0));
       if (header.type == ev::PROCEXIT_1_E) converter_.forget_thread(header.tid);
     } else if (rule.verdict == CodeRule::Verdict::drop) {
@@ -255,7 +256,7 @@ Result<void> ScapSource::take_event(uint32_t type, EventBatch& batch) {
       event.code = static_cast<EventCode>(header.type);
       event.ts_ns = header.ts_ns;
       event.tid = header.tid;
-      event.nparams = std::min<uint32_t>(header.nparams, rule.nparams);
+      event.nparams = std::min<uint32_t>(nparams, rule.nparams);
       const uint8_t* data = lengths + table;
       for (uint32_t i = 0; i < event.nparams; ++i) {
         const uint32_t length = rule.wide ? load<uint32_t>(lengths + 4 * i) : load<uint16_t>(lengths + 2 * i);
