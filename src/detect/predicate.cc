@@ -258,7 +258,8 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
     for (const std::string& value : values) {
       std::string problem = p.is_domain ? parse_constant(value, Type::text, p) : parse_constant(value, type, p);
       if (!problem.empty()) return fail(std::move(problem), check.value_pos);
-      if (spec != nullptr && spec->name == "evt.type" && event_codes_named(value).empty() && value != "container" &&
+      const bool names_whole = p.op == Op::eq || p.op == Op::ne || p.op == Op::in || p.op == Op::intersects;
+      if (names_whole && spec != nullptr && spec->name == "evt.type" && event_codes_named(value).empty() && value != "container" &&
           value != "container_removed") {
         Finding finding;
         finding.unknown_filter = true;

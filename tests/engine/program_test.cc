@@ -1,0 +1,143 @@
+#include "detect/program.h"
+
+#include <gtest/gtest.h>
+
+#include "detect/falco/condition_parser.h"
+#include "detect/fields/catalog.h"
+#include "fake_state.h"
+
+namespace quell::detect {
+namespace {
+
+std::vector<Finding> check(const std::string& condition) {
+  const auto parsed = falco::parse_condition(condition);
+  EXPECT_TRUE(parsed) << condition;
+  return semantics().check_condition("syscall", **parsed);
+}
+
+RuleSet rules_of(const std::vector<std::string>& conditions) {
+  RuleSet rules;
+  for (const std::string& text : conditions) {
+    Rule rule;
+    rule.name = text;
+    rule.condition = *falco::parse_condition(text);
+    rules.rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+TEST(Fields, EveryRowIsSoundAndNamedOnce) {
+  std::set<std::string_view> names;
+  for_each_field([&](const FieldSpec& row) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_NE(row.get, nullptr) << row.name;
+    EXPECT_FALSE(row.doc.empty()) << row.name;
+    if (!row.example.empty()) {
+      const std::string text(row.example);
+      const auto parsed = falco::parse_condition(text.find(' ') == std::string::npos && text.find('=') == std::string::npos ? text + " exists" : text);
+      ASSERT_TRUE(parsed) << row.example;
+      for (const Finding& finding : semantics().check_condition("syscall", **parsed)) EXPECT_FALSE(finding.is_error) << row.example << ": " << finding.message;
+    }
+  });
+  EXPECT_GT(names.size(), 250u);
+}
+
+TEST(Check, NamesTheMistake) {
+  EXPECT_EQ(check("proc.nmae = x").at(0).suggestion, "did you mean proc.name?");
+  EXPECT_TRUE(check("proc.nmae = x").at(0).unknown_filter);
+  EXPECT_TRUE(check("evt.type = opne").at(0).unknown_filter);
+  EXPECT_EQ(check("evt.type = opne").at(0).suggestion, "did you mean open?");
+  EXPECT_EQ(check("evt.arg.flgs = 1").at(0).suggestion, "did you mean flags?");
+  EXPECT_FALSE(check("evt.arg.flgs = 1").at(0).unknown_filter);
+  EXPECT_TRUE(check("fd.sport startswith 44").at(0).is_error) << "text operators do not take numbers";
+  EXPECT_TRUE(check("fd.sport = nosuchservice").at(0).is_error);
+  EXPECT_TRUE(check("evt.failed = yes").at(0).is_error);
+  EXPECT_TRUE(check("fd.snet = 10.0.0.1").at(0).is_error) << "a network has a length";
+  EXPECT_TRUE(check("fd.net = 10.0.0.0/33").at(0).is_error);
+  EXPECT_TRUE(check("fd.sip = 10.0.0").at(0).is_error);
+  EXPECT_TRUE(check("proc.name regex \"\\\\d+\"").at(0).is_error) << "POSIX has no \\d";
+  EXPECT_TRUE(check("proc.name = val(proc.pid)").at(0).is_error);
+  EXPECT_TRUE(check("fd.ip = val(fd.cip)").at(0).is_error);
+  EXPECT_TRUE(check("toupper(proc.aname) = X").at(0).is_error);
+  EXPECT_TRUE(check("toupper(proc.pid) = X").at(0).is_error);
+  EXPECT_TRUE(check("proc.name = " + std::string(256, 'x')).at(0).is_error);
+  EXPECT_TRUE(check("proc.aname[x] = a").at(0).is_error);
+  EXPECT_TRUE(check("container.label = a").at(0).is_error) << "the argument is required";
+}
+
+TEST(Check, WarnsAboutWhatIsProbablyNotMeant) {
+  for (const char* condition : {"proc.name = proc.pname", "proc.name = \"toupper(proc.pname)\"", "proc.name regex abc.*", "evt.latency > 0"}) {
+    const auto findings = check(condition);
+    ASSERT_EQ(findings.size(), 1u) << condition;
+    EXPECT_FALSE(findings[0].is_error) << condition;
+  }
+  EXPECT_TRUE(check("proc.name = bash and fd.sport = https and fd.net = 10.0.0.0/8 and proc.cmdline contains \"a.b\"").empty());
+}
+
+TEST(Program, EventsNobodyWantsHaveNoTree) {
+  const auto program = compile(rules_of({"evt.type = openat and fd.name = /x", "evt.type in (execve, execveat)"}), {});
+  ASSERT_TRUE(program);
+  EXPECT_FALSE((*program)->trees[ev::SYSCALL_OPENAT_2_X].empty());
+  EXPECT_FALSE((*program)->trees[ev::SYSCALL_EXECVE_19_X].empty());
+  EXPECT_TRUE((*program)->trees[ev::SYSCALL_CLOSE_X].empty());
+  EXPECT_TRUE(wanted_event_codes(**program)[ev::SYSCALL_OPENAT_2_X]);
+  EXPECT_FALSE(wanted_event_codes(**program)[ev::SYSCALL_CLOSE_X]);
+}
+
+TEST(Program, WhatAnEventCannotHaveFallsAway) {
+  const auto program = compile(rules_of({"fd.name = /x", "evt.arg.flags contains O_CREAT", "not fd.name exists and evt.type = execve"}), {});
+  ASSERT_TRUE(program);
+  const auto& tree = (*program)->trees[ev::SYSCALL_EXECVE_19_X];
+  ASSERT_EQ(tree.size(), 3u) << "the flags test of execve's own flags, its match, and a rule that always matches";
+}
+
+TEST(Program, SharedTermsAreTestedOnce) {
+  std::vector<std::string> conditions;
+  for (int i = 0; i < 20; ++i) conditions.push_back("evt.type = openat and evt.is_open_write = true and fd.name = /f" + std::to_string(i));
+  const auto program = compile(rules_of(conditions), {});
+  ASSERT_TRUE(program);
+  const auto& tree = (*program)->trees[ev::SYSCALL_OPENAT_2_X];
+  EXPECT_EQ(tree.size(), 1u + 20u * 2u);
+  EXPECT_EQ(tree[0].skip, tree.size()) << "a read skips all twenty rules";
+}
+
+TEST(Engine, FirstMatchInRuleOrderWins) {
+  const auto rules = rules_of({"evt.type = execve and proc.name = sh", "evt.type = execve and user.uid = 0", "evt.type = execve"});
+  FakeState state;
+  Thread& thread = state.add(10, 0, "bash");
+  thread.uid = 0;
+  FakeEvent event(EventBuilder(ev::SYSCALL_EXECVE_19_X, 5, 10).num<int64_t>(0).build(), state);
+  Engine first(*compile(rules, {}));
+  ASSERT_EQ(first.evaluate(event.context).size(), 1u);
+  EXPECT_EQ(first.evaluate(event.context)[0], 1u);
+  Engine all(*compile(rules, {.match_all = true}));
+  EXPECT_EQ(all.evaluate(event.context).size(), 2u);
+}
+
+TEST(Engine, RulesBelowTheMinimumPriorityNeverFire) {
+  auto rules = rules_of({"evt.type = execve"});
+  rules.rules[0].priority = Priority::notice;
+  FakeState state;
+  state.add(10, 0, "bash");
+  FakeEvent event(EventBuilder(ev::SYSCALL_EXECVE_19_X, 5, 10).num<int64_t>(0).build(), state);
+  EXPECT_EQ(Engine(*compile(rules, {.minimum_priority = Priority::warning})).evaluate(event.context).size(), 0u);
+  EXPECT_EQ(Engine(*compile(rules, {.minimum_priority = Priority::notice})).evaluate(event.context).size(), 1u);
+}
+
+TEST(Engine, NetInListQuirkIsASwitch) {
+  const auto rules = rules_of({"fd.net in (192.168.0.0/16, 10.0.0.0/8)"});
+  FakeState state;
+  Thread& thread = state.add(10, 0, "x");
+  Fd fd;
+  fd.type = FdType::ipv4;
+  const uint8_t a[4] = {10, 0, 0, 1}, b[4] = {8, 8, 8, 8};
+  fd.tuple = {IpAddress::v4(a), IpAddress::v4(b), 1, 2};
+  thread.fds->set(4, boost::make_local_shared<const Fd>(fd));
+  FakeEvent event(EventBuilder(ev::SOCKET_CONNECT_X, 5, 10).num<int64_t>(0).empty().num<int64_t>(4).build(), state);
+  event.attach(4);
+  EXPECT_EQ(Engine(*compile(rules, {})).evaluate(event.context).size(), 1u);
+  EXPECT_EQ(Engine(*compile(rules, {.fd_net_in_first_only = true})).evaluate(event.context).size(), 0u);
+}
+
+}  // namespace
+}  // namespace quell::detect
