@@ -17,16 +17,23 @@ enum class Pull {
 
 /// Losses and oddities since the source was opened, per cause. Shown by --stats, /healthz and /metrics.
 struct SourceCounters {
-  uint64_t events = 0;              // event blocks read, or events taken from the ring
-  uint64_t lost_ring_full = 0;      // live: no room in the ring buffer
-  uint64_t lost_scratch = 0;        // live: the event did not fit its scratch space
-  uint64_t lost_fault = 0;          // live: user memory could not be read (the event came with empty parameters)
-  uint64_t foreign_abi = 0;         // live: 32-bit and x32 calls, counted and not decoded
-  uint64_t skipped_blocks = 0;      // capture: block types that we do not know
-  uint64_t skipped_events = 0;      // capture: event codes of a newer schema
-  uint64_t skipped_entries = 0;     // capture: unreadable entries of a table
+  uint64_t events = 0;           // event blocks read, or events taken from the ring
+  uint64_t lost_ring_full = 0;   // live: no room in the ring buffer
+  uint64_t lost_scratch = 0;     // live: the event did not fit its scratch space
+  uint64_t lost_fault = 0;       // live: user memory could not be read (the event came with empty parameters)
+  uint64_t foreign_abi = 0;      // live: 32-bit and x32 calls, counted and not decoded
+  uint64_t skipped_blocks = 0;   // capture: block types that we do not know
+  uint64_t skipped_events = 0;   // capture: event codes of a newer schema
+  uint64_t skipped_entries = 0;  // capture: unreadable entries of a table
+  uint64_t enters_not_kept = 0;  // capture: enter events of old captures that could not wait for their exit (bounds)
   uint64_t lost() const { return lost_ring_full + lost_scratch; }
 };
+
+/// How much a source puts into a batch: enough to spread costs per batch thin, small enough to stay in the cache.
+inline constexpr size_t kBatchEvents = 1024, kBatchBytes = 256 << 10;
+inline bool batch_is_full(const EventBatch& batch) {
+  return batch.size() >= kBatchEvents || batch.byte_size() >= kBatchBytes;
+}
 
 /// Pulls events from one origin. Used by exactly one thread.
 class EventSource {
@@ -38,8 +45,8 @@ class EventSource {
 
   /// Clears `batch`, then fills it until it is full or `timeout_ns` has passed since the call (0: take what is there).
   /// The batch owns its bytes. Quiet leaves it empty.
-  /// Errors: Code::truncated (a capture cut short), Code::malformed (`where` is the byte offset): the events before the break
-  /// were delivered by earlier calls; Code::gone (the sensor was unloaded).
+  /// Errors: Code::truncated (a capture cut short), Code::malformed (`where` is the byte offset): the events before the
+  /// break were delivered by earlier calls; Code::gone (the sensor was unloaded).
   virtual Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) = 0;
 
   virtual SourceCounters counters() const = 0;

@@ -5,10 +5,11 @@
 namespace quell {
 namespace {
 constexpr std::string_view kStates[] = {
-    "requested", "authorised", "awaiting_approval", "preflight", "evidence", "executing", "executed", "verifying",
-    "contained", "partially_contained", "not_contained", "failed", "unknown",
-    "expiring", "undoing", "undone", "undo_failed",
-    "refused_guard", "stale_target", "cancelled", "expired_request", "already_in_effect"};
+    "requested",       "authorised",       "awaiting_approval", "preflight",    "evidence",
+    "executing",       "executed",         "verifying",         "contained",    "partially_contained",
+    "not_contained",   "failed",           "unknown",           "expiring",     "undoing",
+    "undone",          "undo_failed",      "refused_guard",     "stale_target", "cancelled",
+    "expired_request", "already_in_effect"};
 }
 
 std::string_view to_string(ActionState state) { return kStates[static_cast<size_t>(state)]; }
@@ -30,9 +31,24 @@ bool is_final(ActionState state) {
     case ActionState::executed:
     case ActionState::verifying:
     case ActionState::expiring:
-    case ActionState::undoing: return false;
-    default: return true;
+    case ActionState::undoing:
+      return false;
+    default:
+      return true;
   }
+}
+
+bool is_success(ActionState state) {
+  return state == ActionState::contained || state == ActionState::undone || state == ActionState::already_in_effect;
+}
+
+bool is_in_effect(const ActionRecord& record) {
+  return record.state == ActionState::contained || record.state == ActionState::partially_contained;
+}
+
+bool is_unsettled(const ActionRecord& record) {
+  if (!is_final(record.state) || record.state == ActionState::unknown) return true;
+  return is_in_effect(record) && (record.expires_ns != 0 || record.watch_until_ns != 0);
 }
 
 std::string Target::str() const {

@@ -1,6 +1,7 @@
 #pragma once
 // A rule that matched an event, with everything needed to show it and to act on it later. Owns its values.
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>

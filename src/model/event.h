@@ -36,7 +36,7 @@ struct Param {
   /// A number of at most 8 bytes, zero-extended or sign-extended from its width; 0 if empty.
   uint64_t u64() const {
     uint64_t value = 0;
-    std::memcpy(&value, data, len < 8 ? len : 8);
+    if (len != 0) std::memcpy(&value, data, len < 8 ? len : 8);
     return value;
   }
   int64_t i64() const {

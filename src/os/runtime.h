@@ -1,6 +1,6 @@
 #pragma once
-// Container runtimes, behind one interface: Docker, containerd (ctr and CRI containers). Calls block up to their timeout; never
-// made on the path of events. Thread-safe.
+// Container runtimes, behind one interface: Docker, containerd (ctr and CRI containers). Calls block up to their
+// timeout; never made on the path of events. Thread-safe.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,10 +13,12 @@
 namespace quell::os {
 
 struct ContainerStatus {
-  std::shared_ptr<const Container> info;  // full_id, name, image, labels, mounts, started_at …
+  /// full_id, name, image, labels, mounts, started_at … containerd keeps no start time of its own for every container,
+  /// so there started_at is "PID@START_TICKS" of the container's first process: as unique, and the same whoever asks.
+  std::shared_ptr<const Container> info;
   enum class State : uint8_t { created, running, paused, exited, unknown } state = State::unknown;
-  int64_t pid = -1;              // of its pid 1 on the host; -1 when not running
-  std::string restart_policy;    // Docker: "no", "always", "on-failure:3", "unless-stopped"; empty elsewhere
+  int64_t pid = -1;            // of its pid 1 on the host; -1 when not running
+  std::string restart_policy;  // Docker: "no", "always", "on-failure:3", "unless-stopped"; empty elsewhere
 };
 
 class Runtime {
@@ -24,16 +26,19 @@ class Runtime {
   virtual ~Runtime() = default;
   /// "docker", "containerd".
   virtual std::string_view name() const = 0;
-  /// By full id, unambiguous id prefix, or name. Errors: not_found, unavailable (socket), timeout.
+  /// By full id, unambiguous id prefix (3 characters at least), or name; containerd also takes "namespace/id". Errors:
+  /// not_found, invalid_argument (several match; they are named), unavailable (socket), permission_denied, timeout.
   virtual Result<ContainerStatus> inspect(std::string_view id_or_name) const = 0;
   /// Full ids of running and paused containers.
   virtual Result<std::vector<std::string>> list() const = 0;
 
-  // Each takes the full id. Errors: not_found, conflict (not in a state that allows it; e.g. already paused), unavailable.
+  // Each takes the full id. Errors: not_found, conflict (not in a state that allows it; e.g. already paused),
+  // unavailable, timeout (then it may have happened or not: ask again).
   virtual Result<void> pause(const std::string& id) const = 0;
   virtual Result<void> unpause(const std::string& id) const = 0;
   virtual Result<void> stop(const std::string& id, uint32_t grace_s) const = 0;
   virtual Result<void> kill(const std::string& id) const = 0;
+  /// Docker only; elsewhere Code::unsupported, with the reason.
   virtual Result<void> start(const std::string& id) const = 0;
   /// Docker only; elsewhere Code::unsupported.
   virtual Result<void> set_restart_policy(const std::string& id, const std::string& policy) const = 0;
@@ -42,16 +47,19 @@ class Runtime {
 struct RuntimeSockets {
   std::string docker = "/var/run/docker.sock";
   std::string containerd = "/run/containerd/containerd.sock";
+  uint32_t timeout_ms = 5000;  // of one request; a stop may take its grace longer
 };
 
 /// Every runtime whose socket path is configured (a missing socket is found at the first call: runtimes come and go).
 std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets);
 
-/// Asks each runtime in turn. Errors: not_found when every reachable one says so; unavailable when none could be reached.
+/// Asks every runtime. Errors: not_found when every reachable one says so; invalid_argument when several containers
+/// match, also across runtimes (they are named); unavailable when none could be reached, saying why for each.
 struct FoundContainer {
   const Runtime* runtime = nullptr;
   ContainerStatus status;
 };
-Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes, std::string_view id_or_name);
+Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes,
+                                      std::string_view id_or_name);
 
 }  // namespace quell::os

@@ -1,0 +1,290 @@
+// quell action: asks the running quell to preview, run, list, show and undo responses.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "api/client.h"
+#include "apps/quell/cli.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "model/action.h"
+#include "model/action_json.h"
+
+namespace quell::cli {
+namespace {
+
+// Actions wait for a runtime's own grace period (10 s for a stop) and for their proof.
+constexpr uint64_t kActionTimeoutMs = 120'000;
+
+struct Options {
+  std::string action, target, id, reason, ttl, wait;
+  bool yes = false, dry_run = false, force = false;
+  uint32_t limit = 20;
+};
+
+Exit exit_of_state(ActionState state) {
+  switch (state) {
+    case ActionState::refused_guard: return Exit::refused;
+    case ActionState::stale_target: return Exit::not_found;
+    case ActionState::partially_contained: return Exit::partly_done;
+    default: return is_success(state) ? Exit::done : Exit::failed;
+  }
+}
+
+/// An unreachable server is the most likely thing to go wrong, and has the simplest remedy.
+Exit fail_call(const Globals& globals, Error error) {
+  if (error.code == Code::unavailable) {
+    error.message += globals.server.empty()
+                         ? fmt::format("; start one with `quell up --data-dir {}`, or name another with --data-dir or --server",
+                                       globals.data_dir_or_default())
+                         : "; start one with `quell up`, or name another with --server";
+  }
+  return fail(error);
+}
+
+Result<std::string> call(const Globals& globals, api::Method method, const std::string& target, std::string_view body = {},
+                         uint64_t timeout_ms = kActionTimeoutMs) {
+  QUELL_TRY(const api::Client client, api::Client::open(globals.server_or_default(), globals.timeout_ms_or(timeout_ms)));
+  return client.call(method, target, body);
+}
+
+std::string described_target(const Target& target) {
+  std::string out = target.str();
+  const std::string& name = target.kind == EntityKind::container ? target.container_name : target.process_name;
+  const std::string& more = target.kind == EntityKind::container ? target.image : target.cmdline;
+  if (!name.empty()) out += fmt::format(" ({}{}{})", name, more.empty() ? "" : ": ", more);
+  return out;
+}
+
+/// `key: value` lines of a JSON document that somebody else defines; nested values are indented.
+void print_document(std::FILE* out, const Json& json, int indent) {
+  const Json::Object* members = json.object();
+  if (members == nullptr) return;
+  for (const auto& [key, value] : *members) {
+    const std::string* text = std::get_if<std::string>(&value.value());
+    if (value.is_null() || (text != nullptr && text->empty())) continue;
+    if (value.object() != nullptr) {
+      fmt::print(out, "{:{}}{}:\n", "", indent, key);
+      print_document(out, value, indent + 2);
+    } else if (value.array() != nullptr) {
+      if (value.array()->empty()) continue;
+      fmt::print(out, "{:{}}{}:\n", "", indent, key);
+      for (const Json& item : *value.array()) {
+        if (item.object() != nullptr) {
+          fmt::print(out, "{:{}}-\n", "", indent + 2);
+          print_document(out, item, indent + 4);
+        } else {
+          fmt::print(out, "{:{}}- {}\n", "", indent + 2, std::holds_alternative<std::string>(item.value()) ? item.str() : item.dump());
+        }
+      }
+    } else {
+      fmt::print(out, "{:{}}{}: {}\n", "", indent, key, text != nullptr ? *text : value.dump());
+    }
+  }
+}
+
+void print_preview(std::FILE* out, const ActionRecord& record) {
+  fmt::print(out, "{} on {}\n", record.command.action, described_target(record.target));
+  if (const auto preview = Json::parse(record.preview_json)) print_document(out, *preview, 2);
+  if (!record.reason.empty()) fmt::print(out, "  {}\n", record.reason);
+}
+
+void print_record(const ActionRecord& record) {
+  fmt::print("{}  {}  {}  {}\n", record.id, record.command.action, described_target(record.target), to_string(record.state));
+  if (!record.reason.empty()) fmt::print("  {}\n", record.reason);
+  if (const auto proof = Json::parse(record.proof_json); proof && proof->object() != nullptr) {
+    fmt::print("  proof:\n");
+    print_document(stdout, *proof, 4);
+  }
+}
+
+void print_outcome(const ActionRecord& record) {
+  print_record(record);
+  const bool can_undo = record.undo_of.empty() && is_in_effect(record) && !record.pre_state_json.empty();
+  if (can_undo) fmt::print("  undo: quell action undo {}\n", record.id);
+}
+
+/// Prints an answer that is one record, as `format` wants it.
+Exit show(const Globals& globals, const std::string& format, Result<std::string> answer, void (*print)(const ActionRecord&)) {
+  if (!answer) return fail_call(globals, answer.error());
+  const auto record = action_from_json(*answer);
+  if (!record) return fail(record.error());
+  if (format == "table") {
+    print(*record);
+  } else {
+    fmt::print("{}\n", *answer);
+  }
+  std::fflush(stdout);
+  if (record->state == ActionState::refused_guard) {
+    fmt::print(stderr, "quell: error: refused by a safety rule: {}\n", record->reason);
+  }
+  return exit_of_state(record->state);
+}
+
+Result<std::string> command_body(const Options& options) {
+  JsonWriter body;
+  body.begin_object().text("action", options.action).text("target", options.target).text("reason", options.reason);
+  if (!options.ttl.empty()) {
+    QUELL_TRY(const uint64_t ttl_ms, parse_duration_ms(options.ttl));
+    if (ttl_ms < 1000) return Error{Code::invalid_argument, "--ttl is at least one second", {}};
+    body.integer("ttl_s", ttl_ms / 1000);
+  }
+  body.flag("force", options.force).end_object();
+  return body.take();
+}
+
+Exit preview(const Globals& globals, const Options& options) {
+  const auto format = output_format(globals, {"table", "json", "jsonl"});
+  if (!format) return fail(format.error());
+  const auto body = command_body(options);
+  if (!body) return fail(body.error());
+  auto answer = call(globals, api::Method::post, "/v1/actions/preview", *body);
+  if (!answer) return fail_call(globals, answer.error());
+  const auto record = action_from_json(*answer);
+  if (!record) return fail(record.error());
+  if (*format == "table") {
+    print_preview(stdout, *record);
+  } else {
+    fmt::print("{}\n", *answer);
+  }
+  // A dry run ends before anything is in effect; only a refusal tells more.
+  return record->state == ActionState::refused_guard || record->state == ActionState::stale_target ? exit_of_state(record->state)
+                                                                                                    : Exit::done;
+}
+
+bool confirmed() {
+  fmt::print(stderr, "Run it? [y/N] ");
+  std::string line;
+  std::getline(std::cin, line);
+  return line == "y" || line == "Y" || line == "yes";
+}
+
+Exit run_action(const Globals& globals, const Options& options) {
+  if (options.dry_run) return preview(globals, options);
+  const auto format = output_format(globals, {"table", "json", "jsonl"});
+  if (!format) return fail(format.error());
+  if (!options.yes && (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0)) {
+    return fail({Code::invalid_argument, "there is no terminal to ask on; add --yes to run it, or --dry-run to stop after the preview", {}});
+  }
+  const auto wait_ms = options.wait.empty() ? Result<uint64_t>(kActionTimeoutMs) : parse_duration_ms(options.wait);
+  if (!wait_ms) return fail(wait_ms.error());
+  const auto body = command_body(options);
+  if (!body) return fail(body.error());
+  auto planned = call(globals, api::Method::post, "/v1/actions/preview", *body);
+  if (!planned) return fail_call(globals, planned.error());
+  const auto plan = action_from_json(*planned);
+  if (!plan) return fail(plan.error());
+  if (!globals.quiet) print_preview(stderr, *plan);
+  if (!options.yes && !confirmed()) {
+    say(globals, "not run");
+    return Exit::interrupted;
+  }
+  return show(globals, *format, call(globals, api::Method::post, "/v1/actions", *body, *wait_ms), print_outcome);
+}
+
+Exit undo(const Globals& globals, const Options& options) {
+  const auto format = output_format(globals, {"table", "json", "jsonl"});
+  if (!format) return fail(format.error());
+  JsonWriter body;
+  body.begin_object().text("reason", options.reason).end_object();
+  return show(globals, *format, call(globals, api::Method::post, "/v1/actions/" + options.id + "/undo", body.take()), print_record);
+}
+
+Exit show_one(const Globals& globals, const Options& options) {
+  const auto format = output_format(globals, {"table", "json", "jsonl"});
+  if (!format) return fail(format.error());
+  const auto answer = call(globals, api::Method::get, "/v1/actions/" + options.id);
+  if (!answer) return fail_call(globals, answer.error());
+  const auto record = action_from_json(*answer);
+  if (!record) return fail(record.error());
+  if (*format != "table") {
+    fmt::print("{}\n", *answer);
+    return Exit::done;
+  }
+  print_record(*record);
+  fmt::print("  by {}: {}\n", record->command.actor, record->command.reason.empty() ? "(no reason given)" : record->command.reason);
+  for (const auto& [when_ns, state] : record->history) fmt::print("  {}  {}\n", iso8601_utc(when_ns), to_string(state));
+  return Exit::done;
+}
+
+Exit list(const Globals& globals, const Options& options) {
+  const auto format = output_format(globals, {"table", "json", "jsonl", "name"});
+  if (!format) return fail(format.error());
+  const auto answer = call(globals, api::Method::get, fmt::format("/v1/actions?limit={}", options.limit));
+  if (!answer) return fail_call(globals, answer.error());
+  if (*format == "json") {
+    fmt::print("{}\n", *answer);
+    return Exit::done;
+  }
+  const auto json = Json::parse(*answer);
+  if (!json || json->at("items").array() == nullptr) return fail({Code::malformed, "the server's answer is no list", {}});
+  for (const Json& item : *json->at("items").array()) {
+    const std::string text = item.dump();
+    if (*format == "jsonl") {
+      fmt::print("{}\n", text);
+      continue;
+    }
+    const auto record = action_from_json(text);
+    if (!record) return fail(record.error());
+    if (*format == "name") {
+      fmt::print("{}\n", record->id);
+    } else {
+      fmt::print("{}  {}  {:<20} {:<20} {}\n", record->id, iso8601_utc(record->requested_ns), record->command.action,
+                 to_string(record->state), described_target(record->target));
+    }
+  }
+  return Exit::done;
+}
+
+}  // namespace
+
+void add_action(CLI::App& app, const Globals& globals, Action& run) {
+  // Lives as long as the callbacks that CLI11 keeps.
+  const auto options = std::make_shared<Options>();
+  CLI::App* action = add_command(app, "action", "Preview, run, list and undo responses",
+                                 "  quell action preview container.pause container:web\n"
+                                 "  quell action run process.kill process:4711 --reason \"reverse shell\"");
+  action->require_subcommand(1);
+  const auto add = [&](const std::string& name, const std::string& summary, const std::string& examples,
+                       Exit (*function)(const Globals&, const Options&)) {
+    CLI::App* command = add_command(*action, name, summary, examples);
+    command->callback([&globals, &run, options, function] { run = [&globals, options, function] { return function(globals, *options); }; });
+    return command;
+  };
+  const auto add_request_options = [&options](CLI::App* command) {
+    command->add_option("ACTION", options->action, "container.pause, container.unpause, container.stop, container.kill, process.kill")
+        ->required();
+    command->add_option("TARGET", options->target, "container:ID|NAME, process:PID[@START_TICKS] or detection:ID")->required();
+    command->add_option("--reason", options->reason, "why; recorded with the action");
+    command->add_option("--ttl", options->ttl, "undo by itself after this time, such as 30m")->type_name("TIME");
+    command->add_flag("--force", options->force, "past the guards that a person may overrule");
+  };
+  add_request_options(add("preview", "Shows exact targets, effects and undo; changes nothing",
+                          "  quell action preview container.pause container:web\n"
+                          "  quell action preview process.kill detection:d-0123456789abcdef -o json",
+                          preview));
+  CLI::App* run_command = add("run", "Runs an action after showing its preview; ends when the effect is proven",
+                              "  quell action run container.pause container:web --reason \"miner\"\n"
+                              "  quell action run process.kill detection:d-0123456789abcdef --yes -o json",
+                              run_action);
+  add_request_options(run_command);
+  run_command->add_flag("--yes", options->yes, "do not ask");
+  run_command->add_flag("--dry-run", options->dry_run, "stop after the preview");
+  run_command->add_option("--wait", options->wait, "how long to wait for the proof (default 2m)")->expected(0, 1)->type_name("TIME");
+
+  CLI::App* undo_command = add("undo", "Restores what an action changed",
+                               "  quell action undo a-0123456789abcdef\n"
+                               "  quell action undo a-0123456789abcdef --reason \"false alarm\" -o json",
+                               undo);
+  undo_command->add_option("ACTION_ID", options->id, "as `quell action list` shows it")->required();
+  undo_command->add_option("--reason", options->reason, "why; recorded with the undo");
+  add("show", "One action with its history and proof",
+      "  quell action show a-0123456789abcdef\n  quell action show a-0123456789abcdef -o json", show_one)
+      ->add_option("ACTION_ID", options->id, "as `quell action list` shows it")->required();
+  add("list", "Actions, newest first", "  quell action list\n  quell action list --limit 100 -o jsonl", list)
+      ->add_option("--limit", options->limit, "how many at most (1 to 1000)")->check(CLI::Range(1, 1000));
+}
+
+}  // namespace quell::cli

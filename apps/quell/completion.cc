@@ -1,0 +1,130 @@
+#include "apps/quell/completion.h"
+
+#include <cctype>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace quell::cli {
+namespace {
+
+constexpr std::string_view kAbsentText = "<NA>";
+
+OutputValue text_or_absent(const std::string& text) { return text.empty() ? OutputValue() : OutputValue(text); }
+
+OutputValue label(const Container& container, const char* name) {
+  const auto found = container.labels.find(name);
+  return found == container.labels.end() ? OutputValue() : text_or_absent(found->second);
+}
+
+/// What metadata says for a field; absent for every other field.
+OutputValue field_of(const Container& container, std::string_view field) {
+  if (field == "container.name") return text_or_absent(container.name);
+  if (field == "container.image") return text_or_absent(container.image);
+  if (field == "container.image.id") return text_or_absent(container.image_id);
+  if (field == "container.image.repository") return text_or_absent(container.image_repository);
+  if (field == "container.image.tag") return text_or_absent(container.image_tag);
+  if (field == "container.image.digest") return text_or_absent(container.image_digest);
+  if (field == "container.type") return text_or_absent(std::string(to_string(container.type)));
+  if (field == "container.ip") return text_or_absent(container.ip);
+  if (field == "container.full_id") return text_or_absent(container.full_id);
+  if (field == "container.privileged") return container.privileged;
+  if (field == "container.host_pid") return container.host_pid;
+  if (field == "container.host_network") return container.host_network;
+  if (field == "container.host_ipc") return container.host_ipc;
+  if (field == "k8s.pod.name") return label(container, "io.kubernetes.pod.name");
+  if (field == "k8s.ns.name") return label(container, "io.kubernetes.pod.namespace");
+  if (field == "k8s.pod.uid") return label(container, "io.kubernetes.pod.uid");
+  return {};
+}
+
+std::string display(const OutputValue& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  return std::string(kAbsentText);
+}
+
+/// Length of the field name at the start of `text`, its [argument] included.
+size_t field_length(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '.' || text[at] == '_')) ++at;
+  if (at < text.size() && text[at] == '[') {
+    const size_t end = text.find(']', at);
+    if (end != std::string_view::npos) return end + 1;
+  }
+  while (at > 0 && text[at - 1] == '.') --at;  // the end of a sentence is no part of the name
+  return at;
+}
+
+const OutputValue* find(const Detection& detection, std::string_view field) {
+  for (const auto& [name, value] : detection.output_fields) {
+    if (name == field) return &value;
+  }
+  return nullptr;
+}
+
+/// The message with `filled` fields in place of their "<NA>"; empty when template and message do not lie side by side.
+std::optional<std::string> fill_message(const Detection& detection, const std::set<std::string, std::less<>>& filled,
+                                        std::string_view output_template) {
+  const std::string_view message = detection.message;
+  std::string out;
+  size_t at = 0;
+  for (size_t i = 0; i < output_template.size();) {
+    const size_t length = output_template[i] == '%' ? field_length(output_template.substr(i + 1)) : 0;
+    if (length == 0) {
+      if (at >= message.size() || message[at] != output_template[i]) return {};
+      out += message[at++];
+      ++i;
+      continue;
+    }
+    const std::string_view field = output_template.substr(i + 1, length);
+    i += 1 + length;
+    const OutputValue* value = find(detection, field);
+    if (filled.contains(field)) {
+      if (!message.substr(at).starts_with(kAbsentText)) return {};
+      out += display(*value);
+      at += kAbsentText.size();
+      continue;
+    }
+    const std::string* text = value != nullptr ? std::get_if<std::string>(value) : nullptr;
+    size_t taken = 0;
+    if (text != nullptr && message.substr(at).starts_with(*text)) {
+      taken = text->size();
+    } else {
+      // A number may be shown in another form: it ends where the template's next words begin.
+      const std::string_view rest = output_template.substr(i);
+      const std::string_view words = rest.substr(0, rest.find('%'));
+      const size_t end = words.empty() ? message.size() : message.find(words, at);
+      if (end == std::string_view::npos) return {};
+      taken = end - at;
+    }
+    out += message.substr(at, taken);
+    at += taken;
+  }
+  if (at != message.size()) return {};
+  return out;
+}
+
+}  // namespace
+
+bool awaits_metadata(const Detection& detection) {
+  return !detection.container_full_id.empty() && detection.container == nullptr;
+}
+
+void complete(Detection& detection, std::shared_ptr<const Container> container, std::string_view output_template) {
+  std::set<std::string, std::less<>> filled;
+  for (auto& [name, value] : detection.output_fields) {
+    if (!std::holds_alternative<std::monostate>(value)) continue;
+    OutputValue found = field_of(*container, name);
+    if (std::holds_alternative<std::monostate>(found)) continue;
+    value = std::move(found);
+    filled.insert(name);
+  }
+  if (!filled.empty()) {
+    if (auto message = fill_message(detection, filled, output_template)) detection.message = *std::move(message);
+  }
+  detection.container = std::move(container);
+  detection.container_missing_reason.clear();
+}
+
+}  // namespace quell::cli

@@ -1,0 +1,195 @@
+#include "apps/quell/daemon.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
+#include "apps/quell/cli.h"
+#include "apps/quell/live_tables.h"
+#include "base/log.h"
+
+namespace quell::cli {
+namespace {
+
+// Answers for detections that wait come from runtimes that are well; the others are not waited for.
+constexpr uint32_t kLookupTimeoutMs = 1000;
+constexpr auto kDrainLimit = std::chrono::seconds(10);
+
+sigset_t handled_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
+  return set;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : std::string();
+}
+
+/// Ends the process if draining takes longer than it may. What is in the store stays, and the journal knows what was begun.
+class DrainLimit {
+ public:
+  DrainLimit() : thread_([this] { wait(); }) {}
+  ~DrainLimit() {
+    {
+      std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  void wait() {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, kDrainLimit, [this] { return done_; })) return;
+    log::error("up", "not everything could be written out within {} s; ending now", kDrainLimit.count());
+    std::_Exit(static_cast<int>(Exit::partly_done));
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+void Daemon::block_signals() {
+  const sigset_t set = handled_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+Daemon::Daemon(DaemonOptions options)
+    : options_(std::move(options)), machine_(os::make_linux_os()), runtimes_(os::make_runtimes(options_.sockets)) {
+  os::RuntimeSockets quick = options_.sockets;
+  quick.timeout_ms = kLookupTimeoutMs;
+  lookup_runtimes_ = os::make_runtimes(quick);
+}
+
+Daemon::~Daemon() {
+  // The API's handlers use everything else.
+  if (server_) server_->stop();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::create(DaemonOptions options) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
+  QUELL_CHECK(daemon->open());
+  return daemon;
+}
+
+Result<void> Daemon::open() {
+  QUELL_TRY(rules_, load_rules(options_.rules, options_.engine, options_.show_warnings));
+  QUELL_TRY(scope_, resolve_scope(options_.scope, *machine_, runtimes_));
+  std::error_code error;
+  const auto parent = std::filesystem::absolute(options_.data_dir, error).parent_path();
+  std::filesystem::create_directories(parent, error);
+  if (error) return errno_error(error.value(), "cannot create the folder above the data directory; choose another --data-dir", parent.string());
+  QUELL_TRY(store_, record::open_store({.data_dir = options_.data_dir}));
+
+  respond::RunnerOptions runner_options;
+  runner_options.guards.in_scope = scope_.contains;
+  runner_options.guards.scope = scope_.text;
+  runner_options.find_detection = [this](std::string_view id) { return store_->detection(id); };
+  const auto sleep = [](uint64_t ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(ns)); };
+  runner_ = std::make_unique<respond::Runner>(respond::World{*machine_, runtimes_, system_clock(), sleep}, *store_,
+                                              std::move(runner_options));
+  metrics_.add([this](metrics::Page& page) { collect(page); });
+
+  api::ServerOptions server;
+  server.listen_tcp = true;
+  server.tcp = options_.listen;
+  server.unix_path = options_.data_dir + "/" + std::string(kControlSocketName);
+  // The port is taken before the sensor is loaded, because that is the slower of the two to be refused. Until all stands, every
+  // request but a look at the health is told to wait.
+  QUELL_TRY(server_, api::HttpServer::start(server, [this, services = services()](const api::Request& request) {
+              if (!is_ready_ && request.path != "/healthz" && request.path != "/readyz") {
+                return api::error_response(Error{Code::unavailable, "quell is still starting", {}});
+              }
+              return api::dispatch(services, request);
+            }));
+  QUELL_CHECK(open_lane());
+  QUELL_TRY(const respond::RecoveryReport recovered, runner_->recover());
+  if (recovered.resolved + recovered.unresolved + recovered.resumed > 0) {
+    log::info("respond", "the journal held open actions: {} settled, {} unclear yet, {} waiting for their expiry", recovered.resolved,
+              recovered.unresolved, recovered.resumed);
+  }
+  worker_ = std::make_unique<respond::Worker>(*runner_);
+  is_ready_ = true;
+  return {};
+}
+
+Result<void> Daemon::open_lane() {
+  lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_);
+  const DetectionPrinter printer(options_.format);
+  sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
+  capture::EbpfOptions sensor;
+  sensor.scope = scope_.sensor;
+  sensor.interest = detect::wanted_event_codes(*rules_->program);
+  sensor.scan = scan_machine;
+  QUELL_TRY(std::unique_ptr<capture::LiveSource> source, capture::open_ebpf(sensor));
+  LiveLane::Options lane;
+  lane.tables = live_table_options();
+  lane.boot_id = machine_->boot_id();
+  lane.hostname = host_name();
+  lane.record_path = options_.record_path;
+  lane.clock = &system_clock();
+  lane.lookup = lookup_.get();
+  lane.emit = [this](OutgoingDetection&& detection) { sink_->push(std::move(detection)); };
+  QUELL_TRY(lane_, LiveLane::create(std::move(source), rules_, std::move(lane)));
+  return {};
+}
+
+std::string Daemon::address() const {
+  api::TcpAddress bound = options_.listen;
+  bound.port = server_->tcp_port();
+  return "http://" + bound.str();
+}
+
+Result<void> Daemon::run() {
+  Result<void> ended;
+  std::atomic<bool> lane_has_ended{false};
+  std::thread engine([&] {
+    ended = lane_->run();
+    lane_has_ended = true;
+  });
+  const sigset_t set = handled_signals();
+  while (!lane_has_ended && !is_stopping_) {
+    const timespec patience{0, 200'000'000};
+    const int number = sigtimedwait(&set, nullptr, &patience);
+    if (number == SIGHUP) reload_rules();
+    if (number == SIGINT || number == SIGTERM) is_stopping_ = true;
+  }
+  const DrainLimit limit;
+  lane_->stop();
+  engine.join();
+  sink_->finish();
+  server_->stop();
+  worker_.reset();
+  return ended;
+}
+
+void Daemon::reload_rules() {
+  auto loaded = load_rules(options_.rules, options_.engine, options_.show_warnings);
+  std::lock_guard lock(mutex_);
+  if (!loaded) {
+    ++failed_reloads_;
+    reload_error_ = loaded.error().str();
+    log::error("detect", "the rules in force stay in force: {}", reload_error_);
+    return;
+  }
+  reload_error_.clear();
+  rules_ = *std::move(loaded);
+  lane_->set_rules(rules_);
+  log::info("detect", "rules were read again: {} in force", detect::rule_count(*rules_->program));
+}
+
+}  // namespace quell::cli

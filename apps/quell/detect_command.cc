@@ -1,0 +1,159 @@
+// quell detect: recorded captures through the rules, at full speed, in the order in which they are named.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "apps/quell/cli.h"
+#include "apps/quell/detection_printer.h"
+#include "apps/quell/evaluator.h"
+#include "apps/quell/rules.h"
+#include "capture/scap/reader.h"
+
+namespace quell::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> files, rules;
+  bool stats = false, exit_on_detection = false, match_all = false;
+  std::string minimum_priority;
+};
+
+struct Totals {
+  uint64_t events = 0, detections = 0, malformed = 0;
+  capture::SourceCounters source;
+  enrich::Counters tables;
+};
+
+void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource& source, const enrich::StateTables& tables) {
+  totals.events += evaluator.event_count();
+  totals.detections += evaluator.detection_count();
+  totals.malformed += evaluator.malformed_count();
+  const capture::SourceCounters counters = source.counters();
+  totals.source.lost_ring_full += counters.lost_ring_full;
+  totals.source.lost_scratch += counters.lost_scratch;
+  totals.source.skipped_blocks += counters.skipped_blocks;
+  totals.source.skipped_events += counters.skipped_events;
+  totals.source.skipped_entries += counters.skipped_entries;
+  totals.source.enters_not_kept += counters.enters_not_kept;
+  totals.source.events += counters.events;
+  const enrich::Counters sizes = tables.counters();
+  totals.tables.threads_evicted += sizes.threads_evicted;
+  totals.tables.threads_refused += sizes.threads_refused;
+  totals.tables.fds_refused += sizes.fds_refused;
+  totals.tables.containers_refused += sizes.containers_refused;
+  totals.tables.malformed_containers += sizes.malformed_containers;
+}
+
+void print_stats(const Totals& totals, double seconds) {
+  const capture::SourceCounters& source = totals.source;
+  const enrich::Counters& tables = totals.tables;
+  fmt::print(stderr,
+             "events: {}\ndetections: {}\nseconds: {:.3f}\nevents/s: {:.0f}\n"
+             "losses: {} (ring_full {}, scratch {}, malformed {}, skipped_events {}, skipped_blocks {}, skipped_entries {}, "
+             "enters_not_kept {}, threads_evicted {}, threads_refused {}, fds_refused {}, containers_refused {}, "
+             "malformed_containers {})\n",
+             source.events, totals.detections, seconds, seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0,
+             source.lost() + totals.malformed, source.lost_ring_full, source.lost_scratch, totals.malformed, source.skipped_events,
+             source.skipped_blocks, source.skipped_entries, source.enters_not_kept, tables.threads_evicted, tables.threads_refused,
+             tables.fds_refused, tables.containers_refused, tables.malformed_containers);
+}
+
+/// Everything up to the end of the capture, or up to where it breaks.
+Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer, Totals& totals) {
+  QUELL_TRY(const auto source, capture::open_scap(path));
+  enrich::StateTables tables({});
+  detect::Engine engine(rules.program);
+  Result<void> printed;
+  EvaluatorOptions options;
+  options.origin = "scap:" + path;
+  options.on_detection = [&](Detection&& detection) {
+    if (printed) printed = printer.print(detection);
+  };
+  Evaluator evaluator(tables, engine, options);
+  evaluator.load(source->snapshot());
+  Result<void> ended;
+  for (EventBatch batch; ended && printed;) {
+    const auto pull = source->fill(batch, 0);
+    if (!pull) {
+      ended = pull.error();
+      break;
+    }
+    if (*pull == capture::Pull::restarted) evaluator.load(source->snapshot());
+    evaluator.run(batch);
+    if (*pull == capture::Pull::ended) break;
+  }
+  add(totals, evaluator, *source, tables);
+  if (!printed) return printed;
+  if (!ended) {
+    Error error = ended.error();
+    error.where = error.where.empty() ? path : path + ":" + error.where;
+    return error;
+  }
+  return {};
+}
+
+bool means_rules(const std::string& path) {
+  const std::filesystem::path file(path);
+  std::error_code ignored;
+  return file.extension() == ".yaml" || file.extension() == ".yml" || std::filesystem::is_directory(file, ignored);
+}
+
+Exit detect(const Globals& globals, Options options) {
+  const auto format = output_format(globals, {"text", "json", "jsonl"});
+  if (!format) return fail(format.error());
+  // `--rules a.yaml b.yaml` puts b.yaml among the captures; no capture looks like that.
+  std::vector<std::string> captures;
+  for (const std::string& file : options.files) (means_rules(file) ? options.rules : captures).push_back(file);
+  if (captures.empty()) {
+    return fail({Code::invalid_argument, "name at least one capture, such as `quell detect attack.scap`", {}});
+  }
+  detect::EngineOptions engine_options;
+  engine_options.match_all = options.match_all;
+  if (!options.minimum_priority.empty()) {
+    const auto priority = parse_priority(options.minimum_priority);
+    if (!priority) {
+      return fail({Code::invalid_argument,
+                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, informational, debug",
+                               options.minimum_priority), {}});
+    }
+    engine_options.minimum_priority = *priority;
+  }
+  const auto rules = load_rules(options.rules, engine_options, globals.verbose);
+  if (!rules) return fail(rules.error());
+
+  const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
+  Totals totals;
+  Exit status = Exit::done;
+  const auto start = std::chrono::steady_clock::now();
+  for (const std::string& path : captures) {
+    if (const auto read = replay(path, **rules, printer, totals); !read) {
+      const Exit failed = fail(read.error());
+      if (status == Exit::done) status = failed;
+    }
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.stats) print_stats(totals, seconds);
+  if (status == Exit::done && options.exit_on_detection && totals.detections > 0) return Exit::detections_found;
+  return status;
+}
+
+}  // namespace
+
+void add_detect(CLI::App& app, const Globals& globals, Action& run) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(app, "detect", "Run recorded captures through the rules",
+                                  "  quell detect attack.scap\n"
+                                  "  quell detect attack.scap --rules my_rules.yaml -o json --stats");
+  command->add_option("FILE", options->files, "captures (.scap, plain or gzip; - for stdin); a folder or .yaml file counts as --rules")
+      ->required()->type_name("");
+  command->add_option("-r,--rules", options->rules, "a rule file or a folder of them; may be repeated (default: the installed rules)")
+      ->type_name("PATH")->expected(1)->take_all();
+  command->add_flag("--stats", options->stats, "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
+  command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
+  command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
+  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")->type_name("PRIORITY");
+  command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });
+}
+
+}  // namespace quell::cli

@@ -1,0 +1,42 @@
+#include "apps/quell/detection_printer.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+#include "base/text.h"
+#include "model/detection_json.h"
+
+namespace quell::cli {
+namespace {
+
+/// A rule's output holds what an attacker chose: control characters must not reach a terminal, nor break the line.
+std::string one_safe_line(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return to_valid_utf8(out);
+}
+
+}  // namespace
+
+Result<void> DetectionPrinter::print(const Detection& detection) const {
+  std::string line = format_ == StreamFormat::json ? detection_to_json(detection) : one_safe_line(text_line(detection));
+  line += '\n';
+  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
+    return errno_error(errno, "cannot write to stdout");
+  }
+  return {};
+}
+
+}  // namespace quell::cli

@@ -1,0 +1,72 @@
+#include "apps/quell/detection_sink.h"
+
+#include <chrono>
+#include <vector>
+
+#include "base/log.h"
+
+namespace quell::cli {
+namespace {
+
+// Enough for a store to be fast at, and few enough that the first line of a burst does not wait for the last.
+constexpr size_t kBatch = 100;
+
+}  // namespace
+
+DetectionSink::DetectionSink(DetectionPrinter printer, record::Store& store, const Clock& clock)
+    : printer_(printer), store_(store), clock_(clock), thread_([this] { work(); }) {}
+
+DetectionSink::~DetectionSink() { finish(); }
+
+void DetectionSink::finish() {
+  queue_.close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void DetectionSink::work() {
+  std::vector<OutgoingDetection> batch;
+  while (!queue_.closed_and_empty()) {
+    auto first = queue_.pop(std::chrono::seconds(1));
+    if (!first) continue;
+    batch.clear();
+    batch.push_back(std::move(*first));
+    while (batch.size() < kBatch) {
+      auto next = queue_.pop(std::chrono::nanoseconds(0));
+      if (!next) break;
+      batch.push_back(std::move(*next));
+    }
+    write(batch);
+  }
+}
+
+void DetectionSink::write(std::span<OutgoingDetection> batch) {
+  std::vector<Detection> to_store;
+  to_store.reserve(batch.size());
+  for (const OutgoingDetection& outgoing : batch) to_store.push_back(outgoing.detection);
+  const auto stored = store_.insert(to_store);
+  {
+    std::lock_guard lock(mutex_);
+    if (!stored && store_error_.empty()) log::error("record", "detections are not stored: {}", stored.error().str());
+    if (stored && !store_error_.empty()) log::info("record", "detections are stored again");
+    store_error_ = stored ? std::string() : stored.error().str();
+  }
+  if (!stored) store_failures_ += batch.size();
+  for (const OutgoingDetection& outgoing : batch) {
+    if (outgoing.is_update || stdout_gone_) continue;
+    if (auto printed = printer_.print(outgoing.detection); !printed) {
+      log::error("record", "{}; detections go on into the store", printed.error().str());
+      stdout_gone_ = true;
+      continue;
+    }
+    ++printed_;
+    const uint64_t now_ns = clock_.realtime_ns();
+    if (now_ns > outgoing.detection.kernel_ns) print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
+  }
+}
+
+std::string DetectionSink::store_error() const {
+  std::lock_guard lock(mutex_);
+  return store_error_;
+}
+
+}  // namespace quell::cli

@@ -1,0 +1,54 @@
+#pragma once
+// The output thread: stores detections, then prints them. Stored first, so that whoever reads a line can act on its id.
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "apps/quell/detection_printer.h"
+#include "apps/quell/pending_detections.h"
+#include "base/bounded_queue.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "record/store.h"
+
+namespace quell::cli {
+
+class DetectionSink {
+ public:
+  /// Borrows the store and the clock until finish(). Starts the thread.
+  DetectionSink(DetectionPrinter printer, record::Store& store, const Clock& clock);
+  ~DetectionSink();
+
+  /// Waits while 1024 are queued: a detection is never dropped.
+  void push(OutgoingDetection&& detection) { queue_.push(std::move(detection)); }
+  /// Writes out what is queued and ends the thread. Idempotent.
+  void finish();
+
+  size_t queued() const { return queue_.size(); }
+  uint64_t printed() const { return printed_; }
+  uint64_t store_failures() const { return store_failures_; }
+  /// Of the last write that failed; empty once one has succeeded again.
+  std::string store_error() const;
+  /// Stdout is gone: nobody reads any more.
+  bool is_stdout_gone() const { return stdout_gone_; }
+  /// From the kernel's timestamp to the printed line.
+  const metrics::Histogram& print_seconds() const { return print_seconds_; }
+
+ private:
+  void work();
+  void write(std::span<OutgoingDetection> batch);
+
+  const DetectionPrinter printer_;
+  record::Store& store_;
+  const Clock& clock_;
+  BoundedQueue<OutgoingDetection> queue_{{.capacity = 1024, .when_full = WhenFull::wait}};
+  std::atomic<uint64_t> printed_{0}, store_failures_{0};
+  std::atomic<bool> stdout_gone_{false};
+  metrics::Histogram print_seconds_;
+  mutable std::mutex mutex_;
+  std::string store_error_;
+  std::thread thread_;  // last: starts when all else is there
+};
+
+}  // namespace quell::cli

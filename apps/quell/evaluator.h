@@ -1,0 +1,63 @@
+#pragma once
+// One stream of events through the state tables and the rules, on the thread that calls. Replay and live go through here.
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "capture/scap/writer.h"
+#include "detect/engine.h"
+#include "enrich/tables.h"
+#include "model/detection.h"
+#include "model/event.h"
+
+namespace quell::cli {
+
+struct EvaluatorOptions {
+  bool is_live = false;
+  std::string origin;    // what evidence references begin with: "scap:PATH", "live:BOOT_ID"
+  std::string hostname;  // empty: the one of the stream's own machine
+  const Clock* clock = nullptr;  // live: stamps when a rule had matched; null in replays
+  std::function<void(Detection&&)> on_detection;
+};
+
+class Evaluator {
+ public:
+  /// Borrows both. `is_live` decides how ids are made: from the evidence in replays, so that the same capture gives the same
+  /// ids; at random for live events.
+  Evaluator(enrich::StateTables& tables, detect::Engine& engine, EvaluatorOptions options);
+
+  /// Starts the stream, or starts it anew: everything known is void.
+  void load(const Snapshot& snapshot);
+  /// Every event of the batch that is sound goes through, in order; malformed ones are counted.
+  void run(const EventBatch& batch);
+  /// An event of our own making takes its place in the stream, such as a container's metadata.
+  void inject(std::span<const uint8_t> event);
+
+  /// From now on every event is written there, too; null ends it. Borrowed. A failing disk ends the recording with the
+  /// writer's error in record_status(), never the detection.
+  void record_to(capture::ScapWriter* writer) { recorder_ = writer; }
+  const Result<void>& record_status() const { return record_status_; }
+
+  uint64_t event_count() const { return event_count_; }
+  uint64_t detection_count() const { return detection_count_; }
+  uint64_t malformed_count() const { return malformed_count_; }
+
+ private:
+  void evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot& slot);
+  std::string detection_id(const Detection& detection);
+
+  enrich::StateTables& tables_;
+  detect::Engine& engine_;
+  const EvaluatorOptions options_;
+  capture::ScapWriter* recorder_ = nullptr;
+  Result<void> record_status_;
+  uint64_t number_ = 0;
+  uint64_t event_count_ = 0;      // shown to the rules
+  uint64_t detection_count_ = 0;
+  uint64_t malformed_count_ = 0;
+};
+
+}  // namespace quell::cli

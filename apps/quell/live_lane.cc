@@ -1,0 +1,187 @@
+#include "apps/quell/live_lane.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "enrich/container_json.h"
+
+namespace quell::cli {
+namespace {
+
+constexpr uint64_t kMillisecond = 1'000'000;
+constexpr uint64_t kFillTimeout = 100 * kMillisecond;
+constexpr uint64_t kFillTimeoutWhileHolding = 10 * kMillisecond;
+constexpr uint64_t kPublishInterval = 100 * kMillisecond;
+// Containers that were there before us are described before their first event is evaluated, if the runtime is quick about it.
+constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
+constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
+
+}  // namespace
+
+Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::LiveSource> source,
+                                                   std::shared_ptr<const LoadedRules> rules, Options options) {
+  std::unique_ptr<capture::ScapWriter> recorder;
+  if (!options.record_path.empty()) {
+    QUELL_TRY(recorder, capture::ScapWriter::create(options.record_path, source->snapshot(), {}));
+  }
+  std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
+  lane->evaluator_.load(lane->source_->snapshot());
+  lane->recorder_ = std::move(recorder);
+  lane->evaluator_.record_to(lane->recorder_.get());
+  lane->publish();
+  return lane;
+}
+
+LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<const LoadedRules> rules, Options options)
+    : options_([&] {
+        Options own = std::move(options);
+        own.tables.live = true;
+        own.tables.clock = own.clock;
+        own.tables.on_new_container = [this](const ContainerSlot& slot) {
+          if (options_.lookup == nullptr || slot.is_host()) return;
+          ++lookups_open_;
+          options_.lookup->request(slot.full_id, slot.type_guess);
+        };
+        return own;
+      }()),
+      source_(std::move(source)),
+      rules_(std::move(rules)),
+      tables_(options_.tables),
+      engine_(rules_->program),
+      pending_({},
+               [this](std::string_view name) {
+                 const detect::Rule* rule = rules_->find(name);
+                 return rule != nullptr ? rule->output : std::string();
+               },
+               options_.emit),
+      evaluator_(tables_, engine_,
+                 {.is_live = true,
+                  .origin = "live:" + options_.boot_id,
+                  .hostname = options_.hostname,
+                  .clock = options_.clock,
+                  .on_detection = [this](Detection&& detection) {
+                    if (detection.detect_ns > detection.kernel_ns) {
+                      detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
+                    }
+                    pending_.add(std::move(detection), options_.clock->monotonic_ns());
+                  }}) {}
+
+Result<void> LiveLane::run() {
+  wait_for_first_answers();
+  Result<void> ended;
+  while (!stopping_) {
+    apply_commands();
+    const auto pull = source_->fill(batch_, pending_.empty() ? kFillTimeout : kFillTimeoutWhileHolding);
+    if (!pull) {
+      ended = pull.error();
+      break;
+    }
+    if (*pull == capture::Pull::restarted) evaluator_.load(source_->snapshot());
+    evaluate();
+    if (*pull == capture::Pull::ended) break;
+  }
+  // What the kernel has handed over before the end is evaluated, too; new events keep coming, hence the limit.
+  const uint64_t limit_ns = options_.clock->monotonic_ns() + kDrainLimit;
+  while (ended && options_.clock->monotonic_ns() < limit_ns) {
+    const auto pull = source_->fill(batch_, 0);
+    if (!pull || *pull != capture::Pull::more || batch_.empty()) break;
+    evaluate();
+  }
+  if (auto finished = finish(); ended && !finished) ended = std::move(finished);
+  return ended;
+}
+
+void LiveLane::wait_for_first_answers() {
+  if (options_.lookup == nullptr) return;
+  const uint64_t limit_ns = options_.clock->monotonic_ns() + kFirstAnswersPatience;
+  while (lookups_open_ > 0 && !stopping_ && options_.clock->monotonic_ns() < limit_ns) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    take_answers();
+  }
+}
+
+void LiveLane::take_answers() {
+  if (options_.lookup == nullptr) return;
+  answers_.clear();
+  options_.lookup->poll(answers_);
+  for (const os::LookupAnswer& answer : answers_) {
+    if (lookups_open_ > 0) --lookups_open_;
+    if (answer.info != nullptr) {
+      // As an event, metadata has its place in the order of things: the recording and its replay know it from there on, too.
+      const uint64_t ts_ns = last_event_ns_ != 0 ? last_event_ns_ : options_.clock->realtime_ns();
+      evaluator_.inject(EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
+      tables_.set_container_info(answer.full_id, answer.info);
+    }
+    pending_.answer(answer.full_id, answer.info, answer.reason, answer.final);
+  }
+}
+
+void LiveLane::apply_commands() {
+  if (!has_new_rules_.exchange(false)) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (!new_rules_) return;
+    rules_ = std::exchange(new_rules_, nullptr);
+  }
+  engine_.swap(rules_->program);
+  ++rule_swaps_;
+  if (auto changed = source_->set_interest(detect::wanted_event_codes(*rules_->program)); !changed) {
+    log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
+  }
+}
+
+void LiveLane::evaluate() {
+  take_answers();
+  evaluator_.run(batch_);
+  if (!batch_.empty()) last_event_ns_ = load<EventHeader>(batch_.event(batch_.size() - 1).data()).ts_ns;
+  const uint64_t now_ns = options_.clock->monotonic_ns();
+  pending_.tick(now_ns);
+  if (now_ns < next_publish_ns_) return;
+  next_publish_ns_ = now_ns + kPublishInterval;
+  tables_.housekeep(options_.clock->realtime_ns());
+  publish();
+}
+
+void LiveLane::publish() {
+  LaneStatus status;
+  status.source = source_->counters();
+  status.tables = tables_.counters();
+  status.events = evaluator_.event_count();
+  status.detections = evaluator_.detection_count();
+  status.malformed = evaluator_.malformed_count();
+  status.rules = detect::rule_count(*rules_->program);
+  status.rule_swaps = rule_swaps_;
+  status.sent_incomplete = pending_.sent_incomplete();
+  if (recorder_) status.recorded_events = recorder_->event_count();
+  if (!evaluator_.record_status()) status.record_error = evaluator_.record_status().error().str();
+  status.is_running = !stopping_;
+  std::lock_guard lock(mutex_);
+  status_ = std::move(status);
+}
+
+Result<void> LiveLane::finish() {
+  stopping_ = true;
+  take_answers();
+  pending_.flush();
+  publish();
+  if (!recorder_) return {};
+  evaluator_.record_to(nullptr);
+  auto closed = recorder_->close();
+  if (!evaluator_.record_status()) return evaluator_.record_status().error();
+  return closed;
+}
+
+void LiveLane::set_rules(std::shared_ptr<const LoadedRules> rules) {
+  std::lock_guard lock(mutex_);
+  new_rules_ = std::move(rules);
+  has_new_rules_ = true;
+}
+
+LaneStatus LiveLane::status() const {
+  std::lock_guard lock(mutex_);
+  return status_;
+}
+
+}  // namespace quell::cli

@@ -1,0 +1,98 @@
+#pragma once
+// The engine thread of a running quell: the sensor's events through the tables and the rules. Everything slow is elsewhere; what
+// others want from here is applied between two batches.
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "apps/quell/evaluator.h"
+#include "apps/quell/pending_detections.h"
+#include "apps/quell/rules.h"
+#include "base/metrics.h"
+#include "capture/ebpf/ebpf.h"
+#include "os/container_lookup.h"
+
+namespace quell::cli {
+
+/// A copy of the lane's counters, published a few times a second.
+struct LaneStatus {
+  capture::SourceCounters source;
+  enrich::Counters tables;
+  uint64_t events = 0;      // shown to the rules
+  uint64_t detections = 0;
+  uint64_t malformed = 0;
+  uint64_t rules = 0;
+  uint64_t rule_swaps = 0;
+  uint64_t sent_incomplete = 0;  // detections that went out without their container's metadata
+  uint64_t recorded_events = 0;
+  std::string record_error;  // why the recording ended early; empty while all is well
+  bool is_running = false;
+};
+
+class LiveLane {
+ public:
+  struct Options {
+    enrich::Options tables;   // how /proc is read; on_new_container belongs to the lane
+    std::string boot_id;
+    std::string hostname;
+    std::string record_path;  // empty: nothing is recorded
+    const Clock* clock = nullptr;
+    os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
+    std::function<void(OutgoingDetection&&)> emit;
+  };
+
+  /// Loads the source's tables and starts the recording. Errors: those of ScapWriter::create().
+  static Result<std::unique_ptr<LiveLane>> create(std::unique_ptr<capture::LiveSource> source,
+                                                  std::shared_ptr<const LoadedRules> rules, Options options);
+
+  /// Runs until stop() or until the source ends; then sends what is held back and closes the recording. The calling thread is the
+  /// engine thread. Errors: those of the source (gone), and of closing the recording.
+  Result<void> run();
+
+  // Any thread:
+  void stop() { stopping_ = true; }
+  void set_rules(std::shared_ptr<const LoadedRules> rules);
+  LaneStatus status() const;
+  /// From the kernel's timestamp to the match.
+  const metrics::Histogram& detect_seconds() const { return detect_seconds_; }
+
+ private:
+  LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<const LoadedRules> rules, Options options);
+  void wait_for_first_answers();
+  void take_answers();
+  void apply_commands();
+  void evaluate();
+  void publish();
+  Result<void> finish();
+
+  const Options options_;
+
+  // Engine thread.
+  std::unique_ptr<capture::LiveSource> source_;
+  std::shared_ptr<const LoadedRules> rules_;
+  enrich::StateTables tables_;
+  detect::Engine engine_;
+  PendingDetections pending_;
+  Evaluator evaluator_;
+  std::unique_ptr<capture::ScapWriter> recorder_;
+  EventBatch batch_;
+  std::vector<os::LookupAnswer> answers_;
+  uint64_t lookups_open_ = 0;
+  uint64_t last_event_ns_ = 0;
+  uint64_t next_publish_ns_ = 0;
+  uint64_t rule_swaps_ = 0;
+
+  // Synchronised by themselves.
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> has_new_rules_{false};
+  metrics::Histogram detect_seconds_;
+
+  // Guarded by mutex_.
+  mutable std::mutex mutex_;
+  std::shared_ptr<const LoadedRules> new_rules_;
+  LaneStatus status_;
+};
+
+}  // namespace quell::cli

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+// Birth, exec and death. Children and successful execs are reported from the scheduler's tracepoints: those see every ABI,
+// and a child is reported before it can run, so no event of it can come earlier in the ring. Parents and failed execs are
+// reported where their call returns.
+#include "task.h"
+
+enum { kSyscallExecveat = 322, kChildInPidNamespace = 0x20000000 };
+#if defined(__TARGET_ARCH_arm64)
+#undef kSyscallExecveat
+#endif
+
+// ---- exec ----
+// tty … gid: the second half of an exec event. Returns the new end of the data.
+GLOBAL u64 write_program(u64 off, u64 task_address, u64 mm_address) {
+  struct task_struct *task = (void *)task_address;
+  struct mm_struct *mm = (void *)mm_address;
+  struct event event = {.buf = own_slot(), .off = off, .n = kProgramFirst}, *e = &event;
+  if (!e->buf) return off;
+  put32(e, terminal(task));
+  put64(e, process_group(task, true));
+  put32(e, login_uid(task));
+  struct file *exe = mm ? BPF_CORE_READ(mm, exe_file) : NULL;
+  struct inode *inode = exe ? BPF_CORE_READ(exe, f_inode) : NULL;
+  const struct cred *cred = BPF_CORE_READ(task, cred);
+  u32 flags = 0;
+  struct timestamps times = {};
+  u64 ino = 0;
+  if (inode) {
+    ino = BPF_CORE_READ(inode, i_ino);
+    times = inode_times(inode);
+    if (may_write(inode, cred)) flags |= kExeWritable;
+    const int layer = overlay_layer(inode, BPF_CORE_READ(inode, i_sb, s_magic));
+    if (layer == kLayerUpper) flags |= kExeUpper;
+    if (layer == kLayerLower) flags |= kExeLower;
+    if (is_memfd(BPF_CORE_READ(exe, f_path.dentry))) flags |= kExeMemfd;
+  }
+  put32(e, flags);
+  put_capabilities(e, cred);
+  put64(e, ino);
+  put64(e, times.ctime);
+  put64(e, times.mtime);
+  put32(e, BPF_CORE_READ(cred, euid.val));
+  put_path(e, exe ? &exe->f_path : NULL);
+  put64(e, process_group(task, false));
+  put32(e, BPF_CORE_READ(cred, egid.val));
+  return e->off;
+}
+INLINE void put_program(struct event *e, struct task_struct *task, struct mm_struct *mm) {
+  wrote(e, write_program(e->off, (u64)task, (u64)mm), kProgramParams);
+}
+
+INLINE bool called_execveat(void) {
+#if defined(__TARGET_ARCH_x86)
+  // Without the helper (before 5.15) a successful execveat is reported as execve, which readers take for the same.
+  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+    return regs->orig_ax == kSyscallExecveat;
+  }
+#endif
+  return false;
+}
+
+INLINE void put_new_image(struct event *e) {
+  struct task_struct *task = current_task();
+  struct mm_struct *mm = BPF_CORE_READ(task, mm);
+  put64(e, 0);
+  put_arguments(e, mm);
+  put_task(e, task, mm);
+  put_user_list(e, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
+  put_program(e, task, mm);
+}
+
+SEC("tp_btf/sched_process_exec")
+int on_exec(unsigned long long *ctx) {
+  if (!current_in_scope()) return 0;
+  struct event e = {};
+  const u32 tid = (u32)bpf_get_current_pid_tgid();
+  if (called_execveat()) {
+    if (!begin(&e, SYSCALL_EXECVEAT_X, COUNT_SYSCALL_EXECVEAT_X, tid)) return 0;
+    put_new_image(&e);
+    return submit(&e);
+  }
+  if (!begin(&e, SYSCALL_EXECVE_19_X, COUNT_SYSCALL_EXECVE_19_X, tid)) return 0;
+  put_new_image(&e);
+  put_kernel_string(&e, BPF_CORE_READ((struct linux_binprm *)ctx[2], filename));
+  return submit(&e);
+}
+
+INLINE void put_failed_exec(struct event *e, u64 argv, u64 env) {
+  struct task_struct *task = current_task();
+  struct mm_struct *mm = BPF_CORE_READ(task, mm);
+  put64(e, e->ret);
+  u64 first = 0;
+  if (argv) bpf_probe_read_user(&first, sizeof(first), (void *)argv);
+  put_user_string(e, first);
+  put_string_vector(e, first ? argv + 8 : 0);
+  put_task(e, task, mm);
+  put_string_vector(e, env);
+  put_program(e, task, mm);
+}
+
+SEC("tp_btf/sys_exit")
+int x_execve(unsigned long long *ctx) {
+  struct event e;
+  if ((s64)ctx[1] >= 0) return 0;  // told by on_exec
+  if (!begin_exit(&e, ctx, SYSCALL_EXECVE_19_X, COUNT_SYSCALL_EXECVE_19_X)) return 0;
+  put_failed_exec(&e, arg(&e, 1), arg(&e, 2));
+  put_user_string(&e, arg(&e, 0));
+  return submit(&e);
+}
+
+SEC("tp_btf/sys_exit")
+int x_execveat(unsigned long long *ctx) {
+  struct event e;
+  if ((s64)ctx[1] >= 0) return 0;
+  if (!begin_exit(&e, ctx, SYSCALL_EXECVEAT_X, COUNT_SYSCALL_EXECVEAT_X)) return 0;
+  put_failed_exec(&e, arg(&e, 2), arg(&e, 3));
+  return submit(&e);
+}
+
+// ---- clone ----
+INLINE u64 namespace_start(struct task_struct *task) {
+  struct pid_namespace *space = BPF_CORE_READ(task, nsproxy, pid_ns_for_children);
+  struct task_struct *reaper = space ? BPF_CORE_READ(space, child_reaper) : NULL;
+  return reaper ? BPF_CORE_READ(reaper, start_boottime) : 0;
+}
+
+INLINE void put_cloned(struct event *e, struct task_struct *task, u64 flags) {
+  struct mm_struct *mm = BPF_CORE_READ(current_task(), mm);  // a new child's is a copy, at the same addresses
+  put_arguments(e, mm);
+  put_task(e, task, mm);
+  put32(e, flags);
+  put32(e, BPF_CORE_READ(task, cred, euid.val));
+  put32(e, BPF_CORE_READ(task, cred, egid.val));
+  const u32 level = namespace_level(task);
+  put64(e, id_in_namespace(BPF_CORE_READ(task, thread_pid), level));
+  put64(e, id_in_namespace(BPF_CORE_READ(task, group_leader, thread_pid), level));
+  put64(e, namespace_start(task));
+}
+
+INLINE int clone_parent(struct event *e, u64 kernel_flags) {
+  struct task_struct *task = current_task();
+  u32 flags = portable_clone_flags(kernel_flags);
+  struct pid_namespace *space = BPF_CORE_READ(task, nsproxy, pid_ns_for_children);
+  if (space && BPF_CORE_READ(space, level)) flags |= kChildInPidNamespace;
+  put64(e, e->ret);
+  put_cloned(e, task, flags);
+  return submit(e);
+}
+
+#define CLONE(name, event_code, flags_expression)                       \
+  SEC("tp_btf/sys_exit")                                                \
+  int x_##name(unsigned long long *ctx) {                               \
+    struct event e;                                                     \
+    if (ctx[1] == 0) return 0; /* the child: told by on_fork */         \
+    if (!begin_exit(&e, ctx, event_code, COUNT_##event_code)) return 0; \
+    return clone_parent(&e, flags_expression);                          \
+  }
+
+INLINE u64 clone3_flags(struct event *e) {
+  u64 flags = 0;
+  bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(e, 0));
+  return flags;
+}
+CLONE(clone, SYSCALL_CLONE_20_X, arg(&e, 0))
+CLONE(clone3, SYSCALL_CLONE3_X, clone3_flags(&e))
+CLONE(fork, SYSCALL_FORK_20_X, 0)
+CLONE(vfork, SYSCALL_VFORK_20_X, 0x4100)  // CLONE_VM | CLONE_VFORK
+
+// The flags that show in what the child shares with its parent. The tracepoint does not carry the arguments, and they may
+// come from a call of any ABI.
+INLINE u64 child_flags(struct task_struct *parent, struct task_struct *child) {
+  u32 flags = 0;
+  const bool thread = BPF_CORE_READ(child, tgid) == BPF_CORE_READ(parent, tgid);
+  if (thread) flags |= 0x2000;
+  if (BPF_CORE_READ(child, mm) == BPF_CORE_READ(parent, mm)) flags |= 0x8000;
+  if (BPF_CORE_READ(child, files) == BPF_CORE_READ(parent, files)) flags |= 0x1;
+  if (BPF_CORE_READ(child, fs) == BPF_CORE_READ(parent, fs)) flags |= 0x2;
+  if (BPF_CORE_READ(child, sighand) == BPF_CORE_READ(parent, sighand)) flags |= 0x800;
+  if (BPF_CORE_READ(child, vfork_done)) flags |= 0x8000000;
+  if (!thread && BPF_CORE_READ(child, real_parent) == BPF_CORE_READ(parent, real_parent)) flags |= 0x100;
+  struct nsproxy *old = BPF_CORE_READ(parent, nsproxy), *new = BPF_CORE_READ(child, nsproxy);
+  if (old && new &&old != new) {
+    if (BPF_CORE_READ(old, ipc_ns) != BPF_CORE_READ(new, ipc_ns)) flags |= 0x8;
+    if (BPF_CORE_READ(old, net_ns) != BPF_CORE_READ(new, net_ns)) flags |= 0x10;
+    if (BPF_CORE_READ(old, mnt_ns) != BPF_CORE_READ(new, mnt_ns)) flags |= 0x20;
+    if (BPF_CORE_READ(old, uts_ns) != BPF_CORE_READ(new, uts_ns)) flags |= 0x80;
+    if (BPF_CORE_READ(old, cgroup_ns) != BPF_CORE_READ(new, cgroup_ns)) flags |= 0x10000000;
+    if (BPF_CORE_READ(old, pid_ns_for_children) != BPF_CORE_READ(new, pid_ns_for_children)) flags |= 0x40;
+  }
+  if (namespace_level(child)) flags |= kChildInPidNamespace;
+  return flags;
+}
+
+SEC("tp_btf/sched_process_fork")
+int on_fork(unsigned long long *ctx) {
+  struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
+  if (BPF_CORE_READ(child, flags) & kTaskKernelThread) return 0;
+  const u32 child_tgid = BPF_CORE_READ(child, tgid), parent_tgid = BPF_CORE_READ(parent, tgid);
+  if (use_marks && child_tgid != parent_tgid) {
+    u32 key = parent_tgid;
+    u8 *mark = bpf_map_lookup_elem(&marks, &key);
+    key = child_tgid;
+    if (mark) bpf_map_update_elem(&marks, &key, mark, BPF_ANY);
+  }
+  if (!in_scope(child, child_tgid, false)) return 0;
+  struct event e = {};
+  if (!begin(&e, SYSCALL_CLONE_20_X, COUNT_SYSCALL_CLONE_20_X, BPF_CORE_READ(child, pid))) return 0;
+  put64(&e, 0);
+  put_cloned(&e, (struct task_struct *)plain_argument(ctx, 1), child_flags(parent, child));
+  return submit(&e);
+}
+
+// ---- exit ----
+// Another thread of the task's group that is not exiting; its task_struct as a number, 0 without one.
+GLOBAL u64 live_thread(u64 task_address) {
+  struct task_struct *task = (void *)task_address;
+  struct signal_struct *signal = BPF_CORE_READ(task, signal);
+  struct list_head *head = (struct list_head *)((u8 *)signal + bpf_core_field_offset(struct signal_struct, thread_head));
+  struct list_head *entry = BPF_CORE_READ(head, next);
+  for (int i = 0; i < 64 && entry && entry != head; ++i) {
+    struct task_struct *thread = (void *)((u8 *)entry - bpf_core_field_offset(struct task_struct, thread_node));
+    if (thread != task && !(BPF_CORE_READ(thread, flags) & kTaskExiting)) return (u64)thread;
+    entry = BPF_CORE_READ(entry, next);
+  }
+  return 0;
+}
+
+// Who will adopt the children of an exiting task: what the kernel's own find_new_reaper() is about to decide. 0 without children.
+INLINE s64 new_parent(struct task_struct *task) {
+  struct list_head *children = (void *)((u8 *)task + bpf_core_field_offset(struct task_struct, children));
+  if (BPF_CORE_READ(children, next) == children) return 0;
+  struct task_struct *thread = (void *)live_thread((u64)task);
+  if (thread) return BPF_CORE_READ(thread, pid);
+  struct pid_namespace *space = BPF_CORE_READ(task, nsproxy, pid_ns_for_children);
+  struct task_struct *init = space ? BPF_CORE_READ(space, child_reaper) : NULL;
+  if (!init || init == task) return 0;
+  struct signal_struct *signal = BPF_CORE_READ(task, signal);
+  if (BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper)) {
+    struct task_struct *ancestor = BPF_CORE_READ(task, real_parent);
+    for (int i = 0; i < 32 && ancestor && ancestor != init; ++i) {
+      signal = BPF_CORE_READ(ancestor, signal);
+      if (BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper)) {
+        if (!(BPF_CORE_READ(ancestor, flags) & kTaskExiting)) return BPF_CORE_READ(ancestor, pid);
+        struct task_struct *other = (void *)live_thread((u64)ancestor);
+        if (other) return BPF_CORE_READ(other, pid);
+      }
+      ancestor = BPF_CORE_READ(ancestor, real_parent);
+    }
+  }
+  return BPF_CORE_READ(init, pid);
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_exit(unsigned long long *ctx) {
+  struct task_struct *task = (struct task_struct *)ctx[0];
+  const u64 id = bpf_get_current_pid_tgid();
+  const bool watched = !(BPF_CORE_READ(task, flags) & kTaskKernelThread) && current_in_scope();
+  if (use_marks && BPF_CORE_READ(task, signal, live.counter) == 0) {
+    u32 key = id >> 32;
+    bpf_map_delete_elem(&marks, &key);
+  }
+  if (!watched) return 0;
+  struct event e = {};
+  if (!begin(&e, PROCEXIT_1_E, COUNT_PROCEXIT_1_E, (u32)id)) return 0;
+  const u32 code = BPF_CORE_READ(task, exit_code), signal = code & 0x7f;
+  put64(&e, (s64)(s32)code);
+  put64(&e, signal ? 0 : code >> 8 & 0xff);
+  put8(&e, signal);
+  put8(&e, signal && code & 0x80 ? 1 : 0);
+  put64(&e, new_parent((struct task_struct *)plain_argument(ctx, 0)));
+  return submit(&e);
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The sensor's kernel side: one object, one program per system call (x_<name>), reached by tail calls from `dispatch`.
+// To add a call: one CALL() row, named after the call in src/model/syscall_table.inc, with one put per parameter of its event
+// in src/model/event_table.inc. User space finds the program by its name.
+#include "dispatch.h"
+#include "files.h"
+#include "process.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

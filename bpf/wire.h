@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+// What one record of the ring buffer looks like. Shared by the kernel programs (C) and capture/ebpf (C++); the test
+// "sensor.wire" compares it with the compiled object's own type information.
+//
+// A record is 8 bytes of ours, then one event exactly as a .scap capture holds it: a header of 26 bytes, the lengths of its
+// parameters (2 bytes each), their bytes. The prefix makes the event's 8-byte numbers fall on 8-byte boundaries.
+#ifdef __bpf__
+typedef __u16 wire_u16;
+typedef __u32 wire_u32;
+typedef __u64 wire_u64;
+#else
+#include <stdint.h>
+typedef uint16_t wire_u16;
+typedef uint32_t wire_u32;
+typedef uint64_t wire_u64;
+#endif
+
+struct quell_wire_record {
+  wire_u32 cpu;
+  wire_u32 flags;  // kWireFault
+  wire_u64 ts_ns;  // here starts the event
+  wire_u64 tid;
+  wire_u32 len;  // of the event
+  wire_u16 type;
+  wire_u16 nparams_low;  // the schema's 4-byte count starts at an odd place, so it is written in halves
+  wire_u16 nparams_high;
+};
+
+enum {
+  kWirePrefix = 8,    // bytes before the event
+  kWireLengths = 34,  // offset of the first parameter length
+};
+enum {
+  kWireFault = 1,  // some memory of the process could not be read; the parameter is empty
+};
+
+// Counters, per CPU, that the kernel programs keep.
+enum {
+  kCountForeignAbi = 0,
+  kCountMax = 8,
+};
+
+// Which tasks are watched.
+enum {
+  kScopeAll = 0,
+  kScopeCgroup = 1,      // by id of an ancestor in the v2 hierarchy
+  kScopeCgroupPids = 2,  // by id of an ancestor in the v1 "pids" hierarchy
+  kScopeTree = 3,        // by a mark on the process, inherited by its children
+};
+// Marks on processes.
+enum {
+  kMarkTracked = 1,
+  kMarkExcluded = 2,
+};
+
+enum {
+  kMaxSyscalls = 512,
+  kMaxEventBytes = 0x8000,  // an event never grows past this: the sum of all bounds of its parameters is smaller
+  kMaxEventCodes = 512,
+  kPathBytes = 4096,
+};

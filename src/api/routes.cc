@@ -1,0 +1,297 @@
+#include "api/routes.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "base/version.h"
+#include "model/action_json.h"
+#include "model/detection_json.h"
+
+namespace quell::api {
+namespace {
+
+constexpr size_t kDefaultLimit = 100;
+constexpr size_t kMaxLimit = 1000;
+
+Response json(std::string body, int status = 200) {
+  Response response;
+  response.status = status;
+  response.body = std::move(body);
+  return response;
+}
+
+Response not_offered(std::string_view what) {
+  return error_response(Error{Code::unsupported, fmt::format("this quell does not offer {}", what), {}});
+}
+
+std::string health_json(const Health& health, bool is_ready) {
+  std::string items;
+  for (const HealthItem& item : health.items) {
+    items +=
+        fmt::format(R"({}"{}":{{"status":"{}","reason":"{}"}})", items.empty() ? "" : ",", json_escape(item.component),
+                    !item.is_ready     ? "not_ready"
+                    : item.is_degraded ? "degraded"
+                                       : "ok",
+                    json_escape(item.reason));
+  }
+  const bool is_degraded =
+      std::any_of(health.items.begin(), health.items.end(), [](const HealthItem& item) { return item.is_degraded; });
+  return fmt::format(R"({{"apiVersion":"quell/v1","status":"{}","components":{{{}}}}})",
+                     !is_ready     ? "not_ready"
+                     : is_degraded ? "degraded"
+                                   : "ok",
+                     items);
+}
+
+Response get_healthz(const ApiServices& services, const Request&) {
+  // Alive is not ready: a process that answers is alive, whatever its parts say.
+  const Health health = services.health ? services.health() : Health{};
+  return json(health_json(health, true));
+}
+
+Response get_readyz(const ApiServices& services, const Request&) {
+  const Health health = services.health ? services.health() : Health{};
+  const bool is_ready =
+      std::all_of(health.items.begin(), health.items.end(), [](const HealthItem& item) { return item.is_ready; });
+  return json(health_json(health, is_ready), is_ready ? 200 : 503);
+}
+
+Response get_metrics(const ApiServices& services, const Request&) {
+  if (!services.metrics) return not_offered("metrics");
+  Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = services.metrics();
+  return response;
+}
+
+Response get_version(const ApiServices&, const Request&) {
+  return json(fmt::format(R"({{"apiVersion":"quell/v1","version":"{}","commit":"{}"}})", json_escape(kVersion),
+                          json_escape(kCommit)));
+}
+
+Response outcome_response(const Result<ActionOutcome>& outcome) {
+  if (!outcome) return error_response(outcome.error());
+  return json(action_to_json(outcome->record), outcome->is_existing ? 200 : 201);
+}
+
+Response post_preview(const ApiServices& services, const Request& request) {
+  if (!services.preview_action) return not_offered("actions");
+  const auto command = parse_command(request);
+  if (!command) return error_response(command.error());
+  auto preview = services.preview_action(*command);
+  if (!preview) return error_response(preview.error());
+  return json(*std::move(preview));
+}
+
+Response post_action(const ApiServices& services, const Request& request) {
+  if (!services.run_action) return not_offered("actions");
+  const auto command = parse_command(request);
+  if (!command) return error_response(command.error());
+  return outcome_response(services.run_action(*command));
+}
+
+Result<size_t> limit_of(const Request& request) {
+  const auto it = request.query.find("limit");
+  if (it == request.query.end()) return kDefaultLimit;
+  uint64_t limit = 0;
+  if (!parse_u64(it->second, limit) || limit == 0 || limit > kMaxLimit) {
+    return Error{Code::invalid_argument,
+                 fmt::format("\"{}\" is no number of items; give one from 1 to {}", it->second, kMaxLimit), "limit"};
+  }
+  return static_cast<size_t>(limit);
+}
+
+std::string item_list(const std::vector<std::string>& items) {
+  return fmt::format(R"({{"apiVersion":"quell/v1","items":[{}]}})", fmt::join(items, ","));
+}
+
+Response get_actions(const ApiServices& services, const Request& request) {
+  if (!services.list_actions) return not_offered("actions");
+  const auto limit = limit_of(request);
+  if (!limit) return error_response(limit.error());
+  const auto records = services.list_actions(*limit);
+  if (!records) return error_response(records.error());
+  std::vector<std::string> items;
+  for (const ActionRecord& record : *records) items.push_back(action_to_json(record));
+  return json(item_list(items));
+}
+
+Response get_action(const ApiServices& services, const Request& request) {
+  if (!services.find_action) return not_offered("actions");
+  const auto record = services.find_action(request.params.find("id")->second);
+  if (!record) return error_response(record.error());
+  return json(action_to_json(*record));
+}
+
+std::string actor_of(const Peer& peer) {
+  char buffer[4096];
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwuid_r(peer.uid, &entry, buffer, sizeof buffer, &found);
+  return found != nullptr ? fmt::format("uid:{} ({})", peer.uid, found->pw_name) : fmt::format("uid:{}", peer.uid);
+}
+
+Result<std::string> text_member(const std::string& key, const Json& value) {
+  const auto* text = std::get_if<std::string>(&value.value());
+  if (text == nullptr) return Error{Code::invalid_argument, "a text is expected", key};
+  return *text;
+}
+
+/// The members of a body that must be an object; an empty body is an empty object.
+Result<Json::Object> body_members(const Request& request) {
+  if (request.body.empty()) return Json::Object{};
+  QUELL_TRY(const Json body, Json::parse(request.body));
+  if (body.object() == nullptr) return Error{Code::invalid_argument, "the body must be a JSON object", "body"};
+  return *body.object();
+}
+
+Error unknown_key(std::string_view key, const std::vector<std::string_view>& known) {
+  const std::string_view near = nearest(key, known);
+  return {Code::invalid_argument,
+          near.empty() ? fmt::format("unknown key; known are {}", fmt::join(known, ", "))
+                       : fmt::format("unknown key; did you mean \"{}\"?", near),
+          std::string(key)};
+}
+
+Response post_undo(const ApiServices& services, const Request& request) {
+  if (!services.undo_action) return not_offered("actions");
+  UndoRequest undo;
+  undo.action_id = request.params.find("id")->second;
+  undo.actor = actor_of(request.peer);
+  const auto members = body_members(request);
+  if (!members) return error_response(members.error());
+  for (const auto& [key, value] : *members) {
+    if (key != "reason") return error_response(unknown_key(key, {"reason"}));
+    const auto text = text_member(key, value);
+    if (!text) return error_response(text.error());
+    undo.reason = *text;
+  }
+  return outcome_response(services.undo_action(undo));
+}
+
+Response get_detections(const ApiServices& services, const Request& request) {
+  if (!services.list_detections) return not_offered("detections");
+  const auto limit = limit_of(request);
+  if (!limit) return error_response(limit.error());
+  const auto detections = services.list_detections(*limit);
+  if (!detections) return error_response(detections.error());
+  std::vector<std::string> items;
+  for (const Detection& detection : *detections) items.push_back(detection_to_json(detection));
+  return json(item_list(items));
+}
+
+Response get_detection(const ApiServices& services, const Request& request) {
+  if (!services.find_detection) return not_offered("detections");
+  const auto found = services.find_detection(request.params.find("id")->second);
+  if (!found) return error_response(found.error());
+  return json(detection_to_json(*found));
+}
+
+constexpr Route kRoutes[] = {
+    {Method::get, "/healthz", Permission::monitor, "The process is alive; parts that run degraded say why.",
+     get_healthz},
+    {Method::get, "/readyz", Permission::monitor, "200 when every part serves, else 503 with reasons.", get_readyz},
+    {Method::get, "/metrics", Permission::monitor, "Counters and histograms as Prometheus text.", get_metrics},
+    {Method::get, "/version", Permission::monitor, "Version and commit of this binary.", get_version},
+    {Method::post, "/v1/actions/preview", Permission::control, "Dry run: targets, effects, guard, undo plan.",
+     post_preview},
+    {Method::post, "/v1/actions", Permission::control, "Runs an action and answers with its record.", post_action},
+    {Method::get, "/v1/actions", Permission::control, "Action records, newest first; ?limit=.", get_actions},
+    {Method::get, "/v1/actions/{id}", Permission::control, "One action record.", get_action},
+    {Method::post, "/v1/actions/{id}/undo", Permission::control, "Undoes an action and answers with the undo's record.",
+     post_undo},
+    {Method::get, "/v1/detections", Permission::control, "Detections, newest first; ?limit=.", get_detections},
+    {Method::get, "/v1/detections/{id}", Permission::control, "One detection.", get_detection},
+};
+
+bool matches(std::string_view pattern, std::string_view path, Request& request) {
+  const auto want = split(pattern, '/');
+  const auto have = split(path, '/');
+  if (want.size() != have.size()) return false;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const bool is_param = want[i].size() > 2 && want[i].front() == '{';
+    if (is_param ? have[i].empty() : want[i] != have[i]) return false;
+    if (is_param) request.params[std::string(want[i].substr(1, want[i].size() - 2))] = have[i];
+  }
+  return true;
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+Result<Command> parse_command(const Request& request) {
+  static const std::vector<std::string_view> kKnown = {"action",          "target", "reason",
+                                                       "idempotency_key", "ttl_s",  "force"};
+  Command command;
+  command.actor = actor_of(request.peer);
+  QUELL_TRY(const auto members, body_members(request));
+  for (const auto& [key, value] : members) {
+    if (key == "action") {
+      QUELL_TRY(command.action, text_member(key, value));
+    } else if (key == "target") {
+      QUELL_TRY(command.target, text_member(key, value));
+    } else if (key == "reason") {
+      QUELL_TRY(command.reason, text_member(key, value));
+    } else if (key == "idempotency_key") {
+      QUELL_TRY(command.idempotency_key, text_member(key, value));
+    } else if (key == "ttl_s") {
+      const auto* number = std::get_if<int64_t>(&value.value());
+      if (number == nullptr || *number < 0)
+        return Error{Code::invalid_argument, "a whole number of seconds is expected", key};
+      command.ttl_s = static_cast<uint64_t>(*number);
+    } else if (key == "force") {
+      const auto* flag = std::get_if<bool>(&value.value());
+      if (flag == nullptr) return Error{Code::invalid_argument, "true or false is expected", key};
+      command.force = *flag;
+    } else {
+      return unknown_key(key, kKnown);
+    }
+  }
+  if (command.action.empty())
+    return Error{Code::invalid_argument, "name the action, such as \"container.pause\"", "action"};
+  if (command.target.empty()) {
+    return Error{Code::invalid_argument, "name the target: container:ID, process:PID or detection:ID", "target"};
+  }
+  return command;
+}
+
+Response dispatch(const ApiServices& services, const Request& incoming) {
+  Request request = incoming;
+  std::string allowed;
+  for (const Route& route : kRoutes) {
+    if (!matches(route.path, incoming.path, request)) continue;
+    if (route.method != request.method) {
+      allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", to_string(route.method));
+      continue;
+    }
+    if (route.permission == Permission::control) {
+      if (!request.peer.is_unix) {
+        return error_response(403, to_string(Code::permission_denied),
+                              "this is served on the Unix socket in the data directory only", request.path);
+      }
+      if (request.peer.uid != 0 && request.peer.uid != geteuid()) {
+        return error_response(
+            403, to_string(Code::permission_denied),
+            fmt::format("user {} may not control this quell; root and user {} may", request.peer.uid, geteuid()),
+            request.path);
+      }
+    }
+    return route.handle(services, request);
+  }
+  if (!allowed.empty()) {
+    Response response = error_response(
+        405, "method_not_allowed",
+        fmt::format("{} is not possible here; possible: {}", to_string(request.method), allowed), request.path);
+    response.allow = allowed;
+    return response;
+  }
+  return error_response(404, to_string(Code::not_found), "there is nothing under this path", request.path);
+}
+
+}  // namespace quell::api

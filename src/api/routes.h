@@ -1,0 +1,81 @@
+#pragma once
+// What the API offers: one row per route. The API knows no store and no responder; the program hands in what it can do
+// as functions over model types, and an absent function is answered with 501.
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/http.h"
+#include "base/result.h"
+#include "model/action.h"
+#include "model/detection.h"
+
+namespace quell::api {
+
+enum class Permission : uint8_t {
+  monitor,  // anybody who reaches the port: nothing about anybody's workload
+  control,  // the Unix socket only, and there root or the user that Quell runs as
+};
+
+struct ApiServices;
+
+struct Route {
+  Method method;
+  std::string_view path;  // "{id}" stands for one segment
+  Permission permission;
+  std::string_view summary;
+  Response (*handle)(const ApiServices& services, const Request& request);
+};
+
+/// One part of the program and how it is. `reason` says why when it is not well.
+struct HealthItem {
+  std::string component;  // "sensor", "store"
+  bool is_ready = true;   // false: /readyz answers 503
+  bool is_degraded = false;
+  std::string reason = {};
+};
+struct Health {
+  std::vector<HealthItem> items;
+};
+
+struct UndoRequest {
+  std::string action_id, reason, actor;
+};
+
+/// The record, and whether it is an earlier one that is still in effect (nothing was done now).
+struct ActionOutcome {
+  ActionRecord record;
+  bool is_existing = false;
+};
+
+/// Called on API threads, several at once: each function must be thread-safe.
+struct ApiServices {
+  std::function<Health()> health;
+  std::function<std::string()> metrics;  // Prometheus text
+
+  /// A dry run: what it would touch, as one JSON object with the guard's answer under `refusal`. Nothing journaled or done.
+  std::function<Result<std::string>(const Command&)> preview_action;
+  /// Returns when the outcome is known. A refusal by a guard is a record, too (state refused_guard), not an Error.
+  std::function<Result<ActionOutcome>(const Command&)> run_action;
+  std::function<Result<ActionOutcome>(const UndoRequest&)> undo_action;
+  std::function<Result<ActionRecord>(const std::string& id)> find_action;
+  /// Newest first.
+  std::function<Result<std::vector<ActionRecord>>(size_t limit)> list_actions;
+
+  /// Newest first.
+  std::function<Result<std::vector<Detection>>(size_t limit)> list_detections;
+  std::function<Result<Detection>(const std::string& id)> find_detection;
+};
+
+std::span<const Route> routes();
+
+/// Finds the route, checks its permission and runs it. 404 names the path, 405 the methods that it takes.
+Response dispatch(const ApiServices& services, const Request& request);
+
+/// The Command that a request body asks for. Unknown keys and wrong types are errors. The actor is the peer.
+Result<Command> parse_command(const Request& request);
+
+}  // namespace quell::api

@@ -1,0 +1,235 @@
+#include "base/json.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+#include <cmath>
+
+#include "base/assert.h"
+#include "base/text.h"
+
+namespace quell {
+
+void JsonWriter::separate() {
+  if (after_key_) {
+    after_key_ = false;
+    return;
+  }
+  if (first_.empty()) return;
+  if (!first_.back()) out_ += ',';
+  first_.back() = false;
+}
+
+JsonWriter& JsonWriter::begin_object() {
+  separate();
+  out_ += '{';
+  first_.push_back(true);
+  return *this;
+}
+
+JsonWriter& JsonWriter::begin_array() {
+  separate();
+  out_ += '[';
+  first_.push_back(true);
+  return *this;
+}
+
+void JsonWriter::close(char bracket) {
+  QUELL_ASSERT(!first_.empty() && !after_key_);
+  first_.pop_back();
+  out_ += bracket;
+}
+
+JsonWriter& JsonWriter::end_object() {
+  close('}');
+  return *this;
+}
+
+JsonWriter& JsonWriter::end_array() {
+  close(']');
+  return *this;
+}
+
+JsonWriter& JsonWriter::key(std::string_view name) {
+  string(name);
+  out_ += ':';
+  after_key_ = true;
+  return *this;
+}
+
+JsonWriter& JsonWriter::null() {
+  separate();
+  out_ += "null";
+  return *this;
+}
+
+JsonWriter& JsonWriter::boolean(bool value) {
+  separate();
+  out_ += value ? "true" : "false";
+  return *this;
+}
+
+JsonWriter& JsonWriter::number(int64_t value) {
+  separate();
+  out_ += fmt::format("{}", value);
+  return *this;
+}
+
+JsonWriter& JsonWriter::number(uint64_t value) {
+  separate();
+  out_ += fmt::format("{}", value);
+  return *this;
+}
+
+JsonWriter& JsonWriter::number(double value) {
+  if (!std::isfinite(value)) return null();
+  separate();
+  const std::string text = fmt::format("{}", value);
+  out_ += text;
+  if (text.find_first_of(".eE") == std::string::npos) out_ += ".0";
+  return *this;
+}
+
+JsonWriter& JsonWriter::string(std::string_view value) {
+  separate();
+  out_ += '"';
+  out_ += json_escape(value);
+  out_ += '"';
+  return *this;
+}
+
+JsonWriter& JsonWriter::raw(std::string_view json) {
+  if (json.empty()) return null();
+  separate();
+  out_ += json;
+  return *this;
+}
+
+JsonWriter& JsonWriter::texts(std::string_view name, const std::vector<std::string>& values) {
+  key(name).begin_array();
+  for (const std::string& value : values) string(value);
+  return end_array();
+}
+
+JsonWriter& JsonWriter::value(const Json& json) {
+  struct Visitor {
+    JsonWriter& out;
+    void operator()(std::monostate) const { out.null(); }
+    void operator()(bool value) const { out.boolean(value); }
+    void operator()(int64_t value) const { out.number(value); }
+    void operator()(uint64_t value) const { out.number(value); }
+    void operator()(double value) const { out.number(value); }
+    void operator()(const std::string& value) const { out.string(value); }
+    void operator()(const Json::Array& values) const {
+      out.begin_array();
+      for (const Json& value : values) out.value(value);
+      out.end_array();
+    }
+    void operator()(const Json::Object& members) const {
+      out.begin_object();
+      for (const auto& [name, value] : members) out.key(name).value(value);
+      out.end_object();
+    }
+  };
+  std::visit(Visitor{*this}, json.value());
+  return *this;
+}
+
+std::string JsonWriter::take() {
+  QUELL_ASSERT(first_.empty() && !after_key_);
+  return std::move(out_);
+}
+
+namespace {
+
+Json convert(const simdjson::dom::element& element) {
+  using simdjson::dom::element_type;
+  switch (element.type()) {
+    case element_type::ARRAY: {
+      Json::Array out;
+      for (const simdjson::dom::element child : simdjson::dom::array(element)) out.push_back(convert(child));
+      return Json(std::move(out));
+    }
+    case element_type::OBJECT: {
+      Json::Object out;
+      for (const auto& [name, child] : simdjson::dom::object(element))
+        out.emplace_back(std::string(name), convert(child));
+      return Json(std::move(out));
+    }
+    case element_type::INT64:
+      return Json(Json::Value(int64_t(element)));
+    case element_type::UINT64:
+      return Json(Json::Value(uint64_t(element)));
+    case element_type::DOUBLE:
+      return Json(Json::Value(double(element)));
+    case element_type::STRING:
+      return Json(Json::Value(std::string(std::string_view(element))));
+    case element_type::BOOL:
+      return Json(Json::Value(bool(element)));
+    case element_type::NULL_VALUE:
+      break;
+  }
+  return Json();
+}
+
+const Json kNull;
+
+}  // namespace
+
+Result<Json> Json::parse(std::string_view text) {
+  // The library throws on misuse and when memory runs out; neither crosses this border.
+  try {
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    if (const auto error = parser.parse(text.data(), text.size()).get(root); error != simdjson::SUCCESS)
+      return Error{Code::malformed, fmt::format("not JSON: {}", simdjson::error_message(error)), {}};
+    return convert(root);
+  } catch (const std::exception& error) {
+    return Error{Code::malformed, fmt::format("not JSON: {}", error.what()), {}};
+  }
+}
+
+const Json* Json::find(std::string_view name) const {
+  const Object* members = object();
+  if (members == nullptr) return nullptr;
+  for (const auto& [key, value] : *members)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+const Json& Json::at(std::string_view name) const {
+  const Json* found = find(name);
+  return found != nullptr ? *found : kNull;
+}
+
+std::string Json::str() const {
+  const auto* text = std::get_if<std::string>(&value_);
+  return text != nullptr ? *text : std::string();
+}
+
+bool Json::boolean() const {
+  const auto* flag = std::get_if<bool>(&value_);
+  return flag != nullptr && *flag;
+}
+
+int64_t Json::i64() const {
+  if (const auto* number = std::get_if<int64_t>(&value_)) return *number;
+  return 0;
+}
+
+uint64_t Json::u64() const {
+  if (const auto* number = std::get_if<uint64_t>(&value_)) return *number;
+  if (const auto* number = std::get_if<int64_t>(&value_); number != nullptr && *number >= 0)
+    return static_cast<uint64_t>(*number);
+  return 0;
+}
+
+std::vector<std::string> Json::texts() const {
+  std::vector<std::string> out;
+  if (const Array* values = array())
+    for (const Json& value : *values) out.push_back(value.str());
+  return out;
+}
+
+std::string Json::dump() const { return JsonWriter().value(*this).take(); }
+
+}  // namespace quell

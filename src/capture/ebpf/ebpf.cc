@@ -1,0 +1,357 @@
+#include "capture/ebpf/ebpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sensor.skel.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "bpf/wire.h"
+#include "capture/ebpf/ring_reader.h"
+
+namespace quell::capture {
+namespace {
+
+constexpr size_t kBatchEvents = 8192;
+constexpr uint64_t kClockCheckNs = 1'000'000'000;
+constexpr int64_t kClockStepNs = 1'000'000;
+
+uint64_t now_ns(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+/// What to add to CLOCK_BOOTTIME to get the time of day. The narrowest of a few brackets, so that being preempted in between
+/// does not show.
+uint64_t boot_offset_ns() {
+  uint64_t best = UINT64_MAX, offset = 0;
+  for (int i = 0; i < 5; ++i) {
+    const uint64_t before = now_ns(CLOCK_BOOTTIME), real = now_ns(CLOCK_REALTIME), after = now_ns(CLOCK_BOOTTIME);
+    if (after - before < best) {
+      best = after - before;
+      offset = real - (before + (after - before) / 2);
+    }
+  }
+  return offset;
+}
+
+// libbpf speaks through one callback per process. What it says is kept, and shown only if loading fails.
+std::mutex libbpf_mutex;
+std::string libbpf_text;
+
+int keep_libbpf_text(enum libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG) return 0;
+  char line[1024];
+  const int length = vsnprintf(line, sizeof line, format, arguments);
+  if (libbpf_text.size() < 16384 && length > 0) libbpf_text.append(line, std::min<size_t>(length, sizeof line - 1));
+  return length;
+}
+
+Error load_error(int number, const char* what) {
+  if (number < 0) number = -number;
+  utsname system{};
+  uname(&system);
+  std::string text = libbpf_text.empty() ? std::string() : "\n" + libbpf_text;
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  if (number == EPERM || number == EACCES) {
+    return Error{Code::permission_denied,
+                 fmt::format("the kernel does not let this process {}; run as root, or give it CAP_BPF, CAP_PERFMON and "
+                             "CAP_SYS_PTRACE (before Linux 5.8: CAP_SYS_ADMIN){}", what, text), {}};
+  }
+  if (number == ENOMEM || number == EAGAIN) {
+    return Error{Code::limit,
+                 fmt::format("no memory to {}; raise the limit of locked memory (LimitMEMLOCK=infinity) or make the ring smaller{}",
+                             what, text), {}};
+  }
+  return Error{Code::unsupported, fmt::format("cannot {} on Linux {}: {}{}", what, system.release, strerror(number), text), {}};
+}
+
+Result<void> check_kernel() {
+  utsname system{};
+  uname(&system);
+  int major = 0, minor = 0;
+  if (sscanf(system.release, "%d.%d", &major, &minor) == 2 && (major < 5 || (major == 5 && minor < 8))) {
+    return Error{Code::unsupported,
+                 fmt::format("the sensor needs Linux 5.8 or newer, this is {}; replay captures with quell detect, or upgrade",
+                             system.release), {}};
+  }
+  if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+    return Error{Code::unsupported,
+                 "the kernel does not describe its types (no /sys/kernel/btf/vmlinux); use a kernel built with "
+                 "CONFIG_DEBUG_INFO_BTF=y", "/sys/kernel/btf/vmlinux"};
+  }
+  return {};
+}
+
+void raise_memlock() {
+  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) {
+    log::warn("capture", "cannot raise the limit of locked memory ({}); kernels before 5.11 may refuse the sensor",
+              strerror(errno));
+  }
+}
+
+uint64_t ring_size(uint64_t wanted, int cpus) {
+  if (wanted == 0) wanted = (uint64_t{8} << 20) + (uint64_t{2} << 20) * static_cast<uint64_t>(std::max(0, cpus - 4));
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return std::bit_ceil(std::clamp<uint64_t>(wanted, page, uint64_t{64} << 20));
+}
+
+struct SkeletonDeleter {
+  void operator()(sensor_bpf* skeleton) const { sensor_bpf::destroy(skeleton); }
+};
+
+class Sensor final : public LiveSource {
+ public:
+  static Result<std::unique_ptr<LiveSource>> open(const EbpfOptions& options);
+  ~Sensor() override {
+    if (epoll_fd_ >= 0) close(epoll_fd_);
+  }
+
+  const Snapshot& snapshot() const override { return snapshot_; }
+  Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) override;
+  SourceCounters counters() const override;
+  Result<void> set_interest(const std::vector<bool>& interest) override;
+  std::vector<std::pair<EventCode, uint64_t>> losses() const override;
+
+ private:
+  Result<void> load(const EbpfOptions& options);
+  Result<void> attach();
+  Result<void> mark_processes(const EbpfOptions& options);
+  Result<void> apply_scope(const EbpfOptions& options);
+  size_t take(EventBatch& batch);
+  void follow_clock(uint64_t now);
+  template <typename Visit>
+  void sum_per_cpu(int map_fd, uint32_t entries, Visit&& visit) const;
+
+  std::unique_ptr<sensor_bpf, SkeletonDeleter> skeleton_;
+  std::unique_ptr<RingReader> ring_;
+  Snapshot snapshot_;
+  int epoll_fd_ = -1;
+  int cpus_ = 1;
+  uint64_t coalesce_ns_ = 0;
+  uint64_t last_drain_ns_ = 0, clock_checked_ns_ = 0;
+  uint64_t events_ = 0, faults_ = 0;
+};
+
+Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
+  if (options.snaplen >= kPathBytes) {
+    return Error{Code::invalid_argument, fmt::format("a snaplen of {} is too long; at most {}", options.snaplen, kPathBytes - 1), {}};
+  }
+  QUELL_CHECK(check_kernel());
+  auto sensor = std::make_unique<Sensor>();
+  const std::lock_guard lock(libbpf_mutex);
+  libbpf_text.clear();
+  libbpf_set_print(keep_libbpf_text);
+  QUELL_CHECK(sensor->load(options));
+  QUELL_CHECK(sensor->attach());
+  if (options.scan) {
+    QUELL_TRY(sensor->snapshot_, options.scan());
+  }
+  return std::unique_ptr<LiveSource>(std::move(sensor));
+}
+
+Result<void> Sensor::load(const EbpfOptions& options) {
+  raise_memlock();
+  skeleton_.reset(sensor_bpf::open());
+  if (skeleton_ == nullptr) return load_error(errno, "read the sensor's kernel programs");
+  cpus_ = libbpf_num_possible_cpus();
+  if (cpus_ <= 0) return load_error(cpus_, "count the CPUs");
+  coalesce_ns_ = options.coalesce_ns;
+  bpf_map__set_max_entries(skeleton_->maps.scratch, static_cast<uint32_t>(cpus_));
+  const uint64_t size = ring_size(options.ring_bytes, cpus_);
+  bpf_map__set_max_entries(skeleton_->maps.ring, static_cast<uint32_t>(size));
+
+  QUELL_CHECK(apply_scope(options));
+  skeleton_->rodata->snaplen = options.snaplen;
+  skeleton_->bss->boot_offset_ns = boot_offset_ns();
+  for (const SyscallSpec& call : kSyscallTable) {
+    if (call.x86_64 >= 0 && call.x86_64 < kMaxSyscalls) skeleton_->rodata->generic_code[call.x86_64] = call.code;
+  }
+  if (const int error = sensor_bpf::load(skeleton_.get()); error != 0) return load_error(error, "load the sensor");
+
+  for (const SyscallSpec& call : kSyscallTable) {
+    if (call.x86_64 < 0 || call.x86_64 >= kMaxSyscalls) continue;
+    const std::string name = call.exit == ev::GENERIC_X ? "x_generic" : fmt::format("x_{}", call.name);
+    const bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, name.c_str());
+    if (program == nullptr) continue;
+    const uint32_t key = static_cast<uint32_t>(call.x86_64);
+    const int fd = bpf_program__fd(program);
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.calls), &key, &fd, BPF_ANY) != 0) {
+      return load_error(errno, "enter a program in the table of calls");
+    }
+  }
+  QUELL_CHECK(set_interest(options.interest));
+  QUELL_CHECK(mark_processes(options));
+
+  QUELL_TRY(RingReader ring, RingReader::open(bpf_map__fd(skeleton_->maps.ring), size));
+  ring_ = std::make_unique<RingReader>(std::move(ring));
+  epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd_ < 0) return errno_error(errno, "cannot wait for events");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, bpf_map__fd(skeleton_->maps.ring), &event) != 0) {
+    return errno_error(errno, "cannot wait for the event ring");
+  }
+  return {};
+}
+
+Result<void> Sensor::apply_scope(const EbpfOptions& options) {
+  auto* settings = skeleton_->rodata;
+  settings->use_marks = options.exclude_children || options.scope.kind == Scope::Kind::tree ? 1 : 0;
+  settings->scope_kind = kScopeAll;
+  if (options.scope.kind == Scope::Kind::cgroup) {
+    QUELL_TRY(const CgroupMounts mounts, CgroupMounts::find());
+    QUELL_TRY(const CgroupRef group, resolve_cgroup(options.scope.path, mounts));
+    settings->scope_kind = group.v2 ? kScopeCgroup : kScopeCgroupPids;
+    settings->scope_level = group.level;
+    settings->scope_cgroup = group.id;
+  } else if (options.scope.kind == Scope::Kind::tree) {
+    if (access(fmt::format("/proc/{}", options.scope.pid).c_str(), F_OK) != 0) {
+      return Error{Code::not_found, fmt::format("there is no process {}", options.scope.pid), {}};
+    }
+    settings->scope_kind = kScopeTree;
+  }
+  return {};
+}
+
+Result<void> Sensor::mark_processes(const EbpfOptions& options) {
+  const auto mark = [&](int64_t pid, uint8_t kind) -> Result<void> {
+    const auto key = static_cast<uint32_t>(pid);
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.marks), &key, &kind, BPF_ANY) == 0) return {};
+    return load_error(errno, "mark a process");
+  };
+  if (options.scope.kind == Scope::Kind::tree) QUELL_CHECK(mark(options.scope.pid, kMarkTracked));
+  if (options.exclude_children) QUELL_CHECK(mark(getpid(), kMarkExcluded));
+  return {};
+}
+
+Result<void> Sensor::attach() {
+  // In a pid namespace getpid() is not what the kernel programs see, so one of them is asked. Kernels before 5.10 cannot run a
+  // program on request; there the sensor has to live in the first namespace.
+  skeleton_->bss->self_tgid = static_cast<uint32_t>(getpid());
+  LIBBPF_OPTS(bpf_test_run_opts, run);
+  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.whoami), &run) == 0) skeleton_->bss->self_tgid = run.retval;
+
+  // Births before calls, so that no call of an unknown child can come first.
+  const std::pair<bpf_program*, bpf_link**> parts[] = {
+      {skeleton_->progs.on_fork, &skeleton_->links.on_fork},
+      {skeleton_->progs.on_exec, &skeleton_->links.on_exec},
+      {skeleton_->progs.on_exit, &skeleton_->links.on_exit},
+      {skeleton_->progs.dispatch, &skeleton_->links.dispatch},
+  };
+  for (const auto& [program, link] : parts) {
+    *link = bpf_program__attach(program);
+    if (*link == nullptr) return load_error(errno, "attach the sensor to its tracepoints");
+  }
+  return {};
+}
+
+Result<void> Sensor::set_interest(const std::vector<bool>& interest) {
+  for (const SyscallSpec& call : kSyscallTable) {
+    if (call.x86_64 < 0 || call.x86_64 >= kMaxSyscalls) continue;
+    const auto code = static_cast<size_t>(call.exit);
+    const bool asked = code < interest.size() && interest[code];
+    const bool state = call.exit != ev::GENERIC_X && event_spec(call.exit).has(kEvModifiesState);
+    skeleton_->bss->wanted_calls[call.x86_64] = asked || state;
+  }
+  return {};
+}
+
+void Sensor::follow_clock(uint64_t now) {
+  // The time of day is stepped or slewed while the boot clock is not; follow it without letting events jitter.
+  if (now - clock_checked_ns_ < kClockCheckNs) return;
+  clock_checked_ns_ = now;
+  const uint64_t offset = boot_offset_ns();
+  const auto drift = static_cast<int64_t>(offset - skeleton_->bss->boot_offset_ns);
+  if (drift > kClockStepNs || drift < -kClockStepNs) skeleton_->bss->boot_offset_ns = offset;
+}
+
+size_t Sensor::take(EventBatch& batch) {
+  return ring_->drain([&](std::span<const uint8_t> record) {
+    if (batch.size() >= kBatchEvents) return false;
+    quell_wire_record head{};
+    std::memcpy(&head, record.data(), std::min<size_t>(sizeof head, record.size()));
+    if (record.size() < kWireLengths || head.len > record.size() - kWirePrefix) return true;
+    if (head.flags & kWireFault) ++faults_;
+    batch.append(record.subspan(kWirePrefix, head.len), static_cast<uint16_t>(head.cpu));
+    return true;
+  });
+}
+
+Result<Pull> Sensor::fill(EventBatch& batch, uint64_t timeout_ns) {
+  batch.clear();
+  uint64_t now = now_ns(CLOCK_MONOTONIC);
+  const uint64_t deadline = now + timeout_ns;
+  follow_clock(now);
+  while (true) {
+    if (now - last_drain_ns_ < coalesce_ns_ && timeout_ns != 0) {
+      const uint64_t pause = std::min(coalesce_ns_ - (now - last_drain_ns_), deadline > now ? deadline - now : 0);
+      const timespec time{0, static_cast<long>(std::min<uint64_t>(pause, 999'999'999))};
+      nanosleep(&time, nullptr);
+    }
+    const size_t taken = take(batch);
+    now = now_ns(CLOCK_MONOTONIC);
+    if (taken != 0) {
+      last_drain_ns_ = now;
+      events_ += taken;
+      return Pull::more;
+    }
+    if (now >= deadline) return Pull::more;
+    epoll_event event{};
+    const int wait_ms = static_cast<int>(std::min<uint64_t>((deadline - now + 999'999) / 1'000'000, 1000));
+    if (epoll_wait(epoll_fd_, &event, 1, wait_ms) < 0 && errno != EINTR) return errno_error(errno, "waiting for events failed");
+    now = now_ns(CLOCK_MONOTONIC);
+  }
+}
+
+template <typename Visit>
+void Sensor::sum_per_cpu(int map_fd, uint32_t entries, Visit&& visit) const {
+  std::vector<uint64_t> values(static_cast<size_t>(cpus_));
+  for (uint32_t key = 0; key < entries; ++key) {
+    if (bpf_map_lookup_elem(map_fd, &key, values.data()) != 0) continue;
+    uint64_t sum = 0;
+    for (const uint64_t value : values) sum += value;
+    if (sum != 0) visit(key, sum);
+  }
+}
+
+SourceCounters Sensor::counters() const {
+  SourceCounters out;
+  out.events = events_;
+  out.lost_fault = faults_;
+  for (const auto& [code, count] : losses()) out.lost_ring_full += count;
+  sum_per_cpu(bpf_map__fd(skeleton_->maps.counts), kCountMax, [&](uint32_t key, uint64_t sum) {
+    if (key == kCountForeignAbi) out.foreign_abi = sum;
+  });
+  return out;
+}
+
+std::vector<std::pair<EventCode, uint64_t>> Sensor::losses() const {
+  std::vector<std::pair<EventCode, uint64_t>> out;
+  sum_per_cpu(bpf_map__fd(skeleton_->maps.lost), kEventCodeCount,
+              [&](uint32_t key, uint64_t sum) { out.emplace_back(static_cast<EventCode>(key), sum); });
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LiveSource>> open_ebpf(const EbpfOptions& options) { return Sensor::open(options); }
+
+}  // namespace quell::capture

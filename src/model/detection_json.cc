@@ -1,0 +1,258 @@
+#include "model/detection_json.h"
+
+#include <fmt/format.h>
+#include <ctime>
+
+#include "base/text.h"
+
+namespace quell {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+void write_value(JsonWriter& out, const OutputValue& value) {
+  struct Visitor {
+    JsonWriter& out;
+    void operator()(std::monostate) const { out.null(); }
+    void operator()(int64_t number) const { out.number(number); }
+    void operator()(uint64_t number) const { out.number(number); }
+    void operator()(double number) const { out.number(number); }
+    void operator()(bool flag) const { out.boolean(flag); }
+    void operator()(const std::string& text) const { out.string(text); }
+    void operator()(const std::vector<std::string>& texts) const {
+      out.begin_array();
+      for (const std::string& text : texts) out.string(text);
+      out.end_array();
+    }
+  };
+  std::visit(Visitor{out}, value);
+}
+
+Result<OutputValue> read_value(const std::string& name, const Json& json) {
+  struct Visitor {
+    const std::string& name;
+    Result<OutputValue> operator()(std::monostate) const { return OutputValue(); }
+    Result<OutputValue> operator()(bool flag) const { return OutputValue(flag); }
+    Result<OutputValue> operator()(int64_t number) const { return OutputValue(number); }
+    Result<OutputValue> operator()(uint64_t number) const { return OutputValue(number); }
+    Result<OutputValue> operator()(double number) const { return OutputValue(number); }
+    Result<OutputValue> operator()(const std::string& text) const { return OutputValue(text); }
+    Result<OutputValue> operator()(const Json::Array& values) const {
+      std::vector<std::string> texts;
+      for (const Json& value : values) {
+        const auto* text = std::get_if<std::string>(&value.value());
+        if (text == nullptr)
+          return Error{
+              Code::malformed, fmt::format("output_fields.{} holds a list of something else than texts", name), {}};
+        texts.push_back(*text);
+      }
+      return OutputValue(std::move(texts));
+    }
+    Result<OutputValue> operator()(const Json::Object&) const {
+      return Error{Code::malformed, fmt::format("output_fields.{} is an object, which no field is", name), {}};
+    }
+  };
+  return std::visit(Visitor{name}, json.value());
+}
+
+void write_output_fields(JsonWriter& out, const Detection& detection) {
+  constexpr std::string_view kTime = "evt.time";
+  bool time_written = false;
+  out.key("output_fields").begin_object();
+  for (const auto& [name, value] : detection.output_fields) {
+    if (!time_written && name >= kTime) {
+      if (name != kTime) out.integer(kTime, detection.kernel_ns);
+      time_written = true;
+    }
+    out.key(name);
+    write_value(out, value);
+  }
+  if (!time_written) out.integer(kTime, detection.kernel_ns);
+  out.end_object();
+}
+
+void write_labels(JsonWriter& out, std::string_view name, const std::map<std::string, std::string>& labels) {
+  out.key(name).begin_object();
+  for (const auto& [key, value] : labels) out.text(key, value);
+  out.end_object();
+}
+
+std::map<std::string, std::string> read_labels(const Json& json) {
+  std::map<std::string, std::string> labels;
+  if (const Json::Object* members = json.object())
+    for (const auto& [key, value] : *members) labels.emplace(key, value.str());
+  return labels;
+}
+
+ContainerType parse_container_type(std::string_view text) {
+  // Only the types that have a name: the others all print as nothing.
+  for (const ContainerType type :
+       {ContainerType::docker, ContainerType::lxc, ContainerType::libvirt_lxc, ContainerType::cri,
+        ContainerType::containerd, ContainerType::crio, ContainerType::bpm, ContainerType::podman, ContainerType::host})
+    if (to_string(type) == text) return type;
+  return ContainerType::unknown;
+}
+
+}  // namespace
+
+std::string text_line(const Detection& detection) {
+  const auto seconds = static_cast<time_t>(detection.kernel_ns / kSecond);
+  tm parts{};
+  localtime_r(&seconds, &parts);
+  return fmt::format("{:02}:{:02}:{:02}.{:09}: {} {}", parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     detection.kernel_ns % kSecond, to_string(detection.priority), detection.message);
+}
+
+void write_container(JsonWriter& out, const Container& container) {
+  out.begin_object();
+  out.integer("created_s", container.created_s).text("full_id", container.full_id);
+  out.flag("host_ipc", container.host_ipc)
+      .flag("host_network", container.host_network)
+      .flag("host_pid", container.host_pid);
+  out.text("id", container.id).text("image", container.image).text("image_digest", container.image_digest);
+  out.text("image_id", container.image_id).text("image_repository", container.image_repository);
+  out.text("image_tag", container.image_tag).text("ip", container.ip).flag("is_pod_sandbox", container.is_pod_sandbox);
+  write_labels(out, "labels", container.labels);
+  out.key("mounts").begin_array();
+  for (const Mount& mount : container.mounts) {
+    out.begin_object();
+    out.text("destination", mount.destination).text("mode", mount.mode).text("propagation", mount.propagation);
+    out.text("source", mount.source).flag("writable", mount.writable);
+    out.end_object();
+  }
+  out.end_array();
+  out.text("name", container.name);
+  write_labels(out, "pod_labels", container.pod_labels);
+  out.text("pod_sandbox_id", container.pod_sandbox_id).flag("privileged", container.privileged);
+  out.text("runtime_namespace", container.runtime_namespace).text("started_at", container.started_at);
+  out.text("type", to_string(container.type)).text("user", container.user);
+  out.end_object();
+}
+
+Container read_container(const Json& json) {
+  Container container;
+  container.created_s = json.at("created_s").i64();
+  container.full_id = json.at("full_id").str();
+  container.host_ipc = json.at("host_ipc").boolean();
+  container.host_network = json.at("host_network").boolean();
+  container.host_pid = json.at("host_pid").boolean();
+  container.id = json.at("id").str();
+  container.image = json.at("image").str();
+  container.image_digest = json.at("image_digest").str();
+  container.image_id = json.at("image_id").str();
+  container.image_repository = json.at("image_repository").str();
+  container.image_tag = json.at("image_tag").str();
+  container.ip = json.at("ip").str();
+  container.is_pod_sandbox = json.at("is_pod_sandbox").boolean();
+  container.labels = read_labels(json.at("labels"));
+  if (const Json::Array* mounts = json.at("mounts").array())
+    for (const Json& mount : *mounts)
+      container.mounts.push_back({mount.at("source").str(), mount.at("destination").str(), mount.at("mode").str(),
+                                  mount.at("propagation").str(), mount.at("writable").boolean()});
+  container.name = json.at("name").str();
+  container.pod_labels = read_labels(json.at("pod_labels"));
+  container.pod_sandbox_id = json.at("pod_sandbox_id").str();
+  container.privileged = json.at("privileged").boolean();
+  container.runtime_namespace = json.at("runtime_namespace").str();
+  container.started_at = json.at("started_at").str();
+  container.type = parse_container_type(json.at("type").str());
+  container.user = json.at("user").str();
+  return container;
+}
+
+std::string detection_to_json(const Detection& detection) {
+  JsonWriter out;
+  out.begin_object();
+  out.text("hostname", detection.hostname).text("output", text_line(detection));
+  write_output_fields(out, detection);
+  out.text("priority", to_string(detection.priority));
+
+  out.key("quell").begin_object();
+  out.key("ancestors").begin_array();
+  for (const ProcessSummary& ancestor : detection.ancestors) {
+    out.begin_object();
+    out.text("cmdline", ancestor.cmdline).text("exepath", ancestor.exepath).text("name", ancestor.name);
+    out.integer("pid", ancestor.id.pid).integer("start_ticks", ancestor.id.start_ticks);
+    out.end_object();
+  }
+  out.end_array();
+  out.key("container");
+  if (detection.container != nullptr)
+    write_container(out, *detection.container);
+  else
+    out.null();
+  out.text("container_full_id", detection.container_full_id).text("container_id", detection.container_id);
+  out.text("container_missing_reason", detection.container_missing_reason);
+  out.integer("detect_ns", detection.detect_ns).key("detect_time");
+  if (detection.detect_ns != 0)
+    out.string(iso8601_utc(detection.detect_ns));
+  else
+    out.null();
+  out.integer("event_number", detection.event_number).text("evidence", detection.evidence_ref).text("id", detection.id);
+  out.integer("kernel_ns", detection.kernel_ns).text("kernel_time", iso8601_utc(detection.kernel_ns));
+  out.text("message", detection.message);
+  out.key("process").begin_object();
+  out.text("boot_id", detection.process.boot_id).text("cmdline", detection.cmdline).text("exepath", detection.exepath);
+  out.text("name", detection.process_name).integer("pid", detection.process.pid);
+  out.integer("start_ticks", detection.process.start_ticks)
+      .integer("tid", detection.tid)
+      .text("user", detection.user_name);
+  out.end_object();
+  out.text("severity", to_string(detection.severity()));
+  out.end_object();
+
+  out.text("rule", detection.rule).text("source", detection.source).texts("tags", detection.tags);
+  out.text("time", iso8601_utc(detection.kernel_ns));
+  out.end_object();
+  return out.take();
+}
+
+Result<Detection> detection_from_json(std::string_view text) {
+  QUELL_TRY(const Json json, Json::parse(text));
+  const Json& ours = json.at("quell");
+  if (ours.object() == nullptr || ours.at("id").str().empty())
+    return Error{Code::malformed, "not a detection of Quell: there is no quell.id", {}};
+  const auto priority = parse_priority(json.at("priority").str());
+  if (!priority) return Error{Code::malformed, fmt::format("detection {}: unknown priority", ours.at("id").str()), {}};
+
+  Detection out;
+  out.id = ours.at("id").str();
+  out.rule = json.at("rule").str();
+  out.priority = *priority;
+  out.source = json.at("source").str();
+  out.tags = json.at("tags").texts();
+  out.message = ours.at("message").str();
+  out.hostname = json.at("hostname").str();
+  if (const Json::Object* fields = json.at("output_fields").object()) {
+    for (const auto& [name, field] : *fields) {
+      QUELL_TRY(OutputValue value, read_value(name, field));
+      out.output_fields.emplace_back(name, std::move(value));
+    }
+  }
+  out.event_number = ours.at("event_number").u64();
+  out.kernel_ns = ours.at("kernel_ns").u64();
+  out.detect_ns = ours.at("detect_ns").u64();
+
+  const Json& process = ours.at("process");
+  out.process = {process.at("boot_id").str(), process.at("pid").i64(), process.at("start_ticks").u64()};
+  out.tid = process.at("tid").i64();
+  out.process_name = process.at("name").str();
+  out.exepath = process.at("exepath").str();
+  out.cmdline = process.at("cmdline").str();
+  out.user_name = process.at("user").str();
+  if (const Json::Array* ancestors = ours.at("ancestors").array())
+    for (const Json& ancestor : *ancestors)
+      out.ancestors.push_back({{out.process.boot_id, ancestor.at("pid").i64(), ancestor.at("start_ticks").u64()},
+                               ancestor.at("name").str(),
+                               ancestor.at("exepath").str(),
+                               ancestor.at("cmdline").str()});
+  out.container_id = ours.at("container_id").str();
+  out.container_full_id = ours.at("container_full_id").str();
+  if (ours.at("container").object() != nullptr)
+    out.container = std::make_shared<const Container>(read_container(ours.at("container")));
+  out.container_missing_reason = ours.at("container_missing_reason").str();
+  out.evidence_ref = ours.at("evidence").str();
+  return out;
+}
+
+}  // namespace quell

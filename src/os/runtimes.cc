@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "os/containerd.h"
+#include "os/docker.h"
+#include "os/runtime.h"
+
+namespace quell::os {
+
+std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets) {
+  std::vector<std::unique_ptr<Runtime>> runtimes;
+  if (!sockets.docker.empty()) runtimes.push_back(std::make_unique<DockerRuntime>(sockets.docker, sockets.timeout_ms));
+  if (!sockets.containerd.empty())
+    runtimes.push_back(std::make_unique<ContainerdRuntime>(sockets.containerd, sockets.timeout_ms));
+  return runtimes;
+}
+
+Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes,
+                                      std::string_view id_or_name) {
+  if (runtimes.empty())
+    return Error{
+        Code::unavailable, "no container runtime is configured: set --docker-socket or --containerd-socket", {}};
+  std::vector<FoundContainer> found;
+  Error problem{Code::not_found, fmt::format("no container has the id or name \"{}\"", id_or_name), {}};
+  std::string unreachable;
+  size_t answered = 0;
+  for (const auto& runtime : runtimes) {
+    auto status = runtime->inspect(id_or_name);
+    if (status) {
+      ++answered;
+      // A full id means one thing; a name may live in several runtimes.
+      found.push_back({runtime.get(), std::move(*status)});
+      continue;
+    }
+    if (status.error().code == Code::not_found) {
+      ++answered;
+    } else if (status.error().code == Code::invalid_argument) {
+      return status.error();
+    } else {
+      unreachable += fmt::format("{}{}: {}", unreachable.empty() ? "" : "; ", runtime->name(), status.error().str());
+      problem.code = status.error().code;
+    }
+  }
+  if (found.size() > 1) {
+    // The exact id wins over a name or prefix that matches elsewhere.
+    std::erase_if(found, [&](const FoundContainer& item) {
+      return item.status.info->full_id != id_or_name &&
+             std::any_of(found.begin(), found.end(),
+                         [&](const FoundContainer& other) { return other.status.info->full_id == id_or_name; });
+    });
+  }
+  if (found.size() > 1)
+    return Error{Code::invalid_argument,
+                 fmt::format("\"{}\" means {} {} ({}) and {} {} ({}). Give the full id.", id_or_name,
+                             found[0].runtime->name(), found[0].status.info->full_id, found[0].status.info->name,
+                             found[1].runtime->name(), found[1].status.info->full_id, found[1].status.info->name),
+                 {}};
+  if (found.size() == 1) return std::move(found.front());
+  if (answered == 0)
+    return Error{runtimes.size() == 1 ? problem.code : Code::unavailable,
+                 "no container runtime answered (" + unreachable + ")",
+                 {}};
+  problem.code = Code::not_found;
+  if (!unreachable.empty()) problem.message += "; not asked, because it did not answer: " + unreachable;
+  return problem;
+}
+
+}  // namespace quell::os

@@ -1,0 +1,346 @@
+#include "respond/runner.h"
+
+#include <fmt/format.h>
+#include <random>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "respond/actions/all.h"
+#include "respond/transitions.h"
+
+namespace quell::respond {
+namespace {
+
+constexpr uint64_t kMaxTtlS = 30 * 24 * 3600;
+constexpr size_t kMaxText = 1000;  // of reason, actor and key
+
+std::string random_id() {
+  std::random_device source;
+  const uint64_t value = (uint64_t{source()} << 32) | source();
+  return fmt::format("a-{:016x}", value);
+}
+
+std::string derived_key(const ActionSpec& spec, const Target& target) {
+  if (spec.target == EntityKind::process)
+    return fmt::format("auto:{}:{}/{}@{}", spec.name, target.process.boot_id, target.process.pid,
+                       target.process.start_ticks);
+  return fmt::format("auto:{}:{}/{}@{}", spec.name, target.runtime, target.container_id, target.started_at);
+}
+
+Result<const ActionSpec*> spec_of(const std::string& name) {
+  if (const ActionSpec* spec = find_action_spec(name)) return spec;
+  std::vector<std::string_view> names;
+  for (const ActionSpec* spec : kActions) names.push_back(spec->name);
+  const std::string_view near = nearest(name, names);
+  return Error{Code::not_found,
+               near.empty() ? fmt::format("there is no action \"{}\"; there are: {}", name, fmt::join(names, ", "))
+                            : fmt::format("there is no action \"{}\"; did you mean {}?", name, near),
+               {}};
+}
+
+Result<void> check_command(const Command& command, const ActionSpec& spec) {
+  if (command.ttl_s != 0 && spec.default_ttl_s == 0)
+    return Error{Code::invalid_argument, fmt::format("{} does not expire, so it takes no TTL", spec.name), {}};
+  if (command.ttl_s > kMaxTtlS)
+    return Error{Code::invalid_argument, fmt::format("a TTL of {} s is more than 30 days", command.ttl_s), {}};
+  if (command.reason.size() > kMaxText || command.actor.size() > kMaxText || command.idempotency_key.size() > kMaxText)
+    return Error{Code::invalid_argument, fmt::format("reason, actor and key hold at most {} bytes each", kMaxText), {}};
+  return {};
+}
+
+uint64_t ttl_of(const Command& command, const ActionSpec& spec) {
+  return command.ttl_s != 0 ? command.ttl_s : spec.default_ttl_s;
+}
+
+// Whether the request may have been carried out although no answer came.
+bool is_uncertain(Code code) { return code == Code::timeout || code == Code::unavailable || code == Code::io; }
+
+}  // namespace
+
+/// A command as far as it can be thought through without changing anything.
+struct Runner::Prepared {
+  const ActionSpec* spec = nullptr;
+  Resolved resolved;
+  Plan plan;
+  std::optional<Refusal> refusal;
+  std::string preview_json;
+};
+
+Runner::Runner(World world, ActionJournal& journal, RunnerOptions options)
+    : world_(std::move(world)), journal_(journal), options_([&] {
+        if (!options.new_id) options.new_id = random_id;
+        return std::move(options);
+      }()) {}
+
+Runner::~Runner() = default;
+
+Result<Runner::Prepared> Runner::prepare(const Command& command, Target* identity) {
+  Prepared out;
+  QUELL_TRY(out.spec, spec_of(command.action));
+  QUELL_CHECK(check_command(command, *out.spec));
+  QUELL_TRY(out.resolved, resolve(world_, *out.spec, command.target, options_.find_detection, identity));
+  QUELL_CHECK(out.spec->plan(world_, out.resolved.subject, out.plan));
+  out.refusal =
+      check_guards({world_, options_.guards, *out.spec, out.resolved.subject, out.plan.affected}, command.force);
+  out.preview_json =
+      plan_to_json(*out.spec, out.resolved.subject, out.plan, command, ttl_of(command, *out.spec), out.refusal);
+  return out;
+}
+
+Result<Preview> Runner::preview(const Command& command) {
+  QUELL_TRY(Prepared prepared, prepare(command, nullptr));
+  return Preview{prepared.resolved.subject.target, std::move(prepared.refusal), prepared.plan.already_in_effect,
+                 prepared.spec->effect_class == ActionClass::hard, std::move(prepared.preview_json)};
+}
+
+Result<void> Runner::save(const ActionRecord& record) {
+  QUELL_CHECK(journal_.save_action(record));
+  if (options_.on_record) options_.on_record(record);
+  return {};
+}
+
+Result<Outcome> Runner::finish(ActionRecord record, ActionState state, std::string reason) {
+  advance(record, state, world_.clock, std::move(reason));
+  QUELL_CHECK(save(record));
+  return Outcome{std::move(record), false};
+}
+
+// The record that makes a new one needless: same key, and still standing as far as the journal and the machine say.
+Result<std::optional<ActionRecord>> Runner::find_standing(const ActionSpec& spec, const std::string& key) {
+  QUELL_TRY(std::optional<ActionRecord> found, journal_.find_action_by_key(key));
+  if (!found || (!is_in_effect(*found) && is_final(found->state) && found->state != ActionState::unknown))
+    return std::optional<ActionRecord>();
+  if (!is_in_effect(*found)) return found;
+  // The journal remembers; only the machine knows. A pause that somebody else lifted must not pass for one that stands.
+  const Look look = spec.look(world_, found->target);
+  if (look.seen == Seen::in_effect || look.seen == Seen::cannot_tell) return found;
+  advance(*found, ActionState::undone, world_.clock, "lifted by somebody else: " + look.note);
+  found->expires_ns = found->watch_until_ns = 0;
+  QUELL_CHECK(save(*found));
+  settle(found->id);
+  return std::optional<ActionRecord>();
+}
+
+Result<Outcome> Runner::run(const Command& command) {
+  Result<Outcome> out = [&]() -> Result<Outcome> {
+    const std::lock_guard lock(mutex_);
+    QUELL_TRY(const ActionSpec* spec, spec_of(command.action));
+    QUELL_CHECK(check_command(command, *spec));
+
+    // A repeated request is answered from the journal even when its target cannot be resolved any more.
+    if (!command.idempotency_key.empty()) {
+      QUELL_TRY(std::optional<ActionRecord> standing, find_standing(*spec, command.idempotency_key));
+      if (standing && (standing->command.action != command.action || standing->command.target != command.target))
+        return Error{Code::conflict,
+                     fmt::format("the idempotency key belongs to action {} ({} on {}); use another one", standing->id,
+                                 standing->command.action, standing->command.target),
+                     {}};
+      if (standing) return Outcome{std::move(*standing), true};
+    }
+
+    ActionRecord record;
+    record.id = options_.new_id();
+    record.command = command;
+    record.requested_ns = now();
+    record.history.emplace_back(record.requested_ns, ActionState::requested);
+
+    Result<Prepared> prepared = prepare(command, &record.target);
+    if (!prepared) {
+      const Error error = std::move(prepared).error();
+      const bool identified = record.target.process.start_ticks != 0 || !record.target.container_id.empty();
+      if (!identified || (error.code != Code::gone && error.code != Code::stale)) return error;
+      record.command.idempotency_key =
+          command.idempotency_key.empty() ? derived_key(*spec, record.target) : command.idempotency_key;
+      if (error.code == Code::stale) return finish(std::move(record), ActionState::stale_target, error.message);
+      return finish(std::move(record), ActionState::already_in_effect, "already_gone: " + error.message);
+    }
+    record.detection_id = prepared->resolved.detection_id;
+    record.preview_json = prepared->preview_json;
+    record.pre_state_json = prepared->plan.pre_state_json;
+    if (record.command.idempotency_key.empty()) {
+      record.command.idempotency_key = derived_key(*spec, record.target);
+      QUELL_TRY(std::optional<ActionRecord> standing, find_standing(*spec, record.command.idempotency_key));
+      if (standing) return Outcome{std::move(*standing), true};
+    }
+    return carry_out(std::move(record), *spec, std::move(*prepared));
+  }();
+  const std::lock_guard lock(waker_mutex_);
+  if (waker_) waker_();
+  return out;
+}
+
+Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, Prepared prepared) {
+  advance(record, ActionState::preflight, world_.clock);
+  if (prepared.refusal) {
+    const std::string reason = prepared.refusal->rule + ": " + prepared.refusal->str();
+    return finish(std::move(record), ActionState::refused_guard, reason);
+  }
+  if (prepared.plan.already_in_effect)
+    return finish(std::move(record), ActionState::already_in_effect, prepared.plan.already_reason);
+
+  // The intent. From here on a crash leaves a record to resolve; without it nothing is done.
+  advance(record, ActionState::executing, world_.clock);
+  if (auto saved = save(record); !saved) {
+    Error error = std::move(saved).error();
+    error.message = "the intent could not be journaled, so nothing was done: " + error.message;
+    return error;
+  }
+
+  // The last look before the effect: writing the intent took time, and a container or a process can be another one
+  // since.
+  Result<Subject> held = reopen(world_, record.target);
+  if (!held) {
+    const Error error = std::move(held).error();
+    if (error.code == Code::stale) return finish(std::move(record), ActionState::stale_target, error.message);
+    if (error.code == Code::gone)
+      return finish(std::move(record), ActionState::already_in_effect, "already_gone: " + error.message);
+    return finish(std::move(record), ActionState::failed, "nothing was done: " + error.str());
+  }
+  prepared.plan = {};
+  if (auto planned = spec.plan(world_, *held, prepared.plan); !planned)
+    return finish(std::move(record), ActionState::failed, "nothing was done: " + planned.error().str());
+  if (auto refusal =
+          check_guards({world_, options_.guards, spec, *held, prepared.plan.affected}, record.command.force)) {
+    const std::string reason = refusal->rule + ": " + refusal->str();
+    return finish(std::move(record), ActionState::refused_guard, reason);
+  }
+  if (prepared.plan.already_in_effect)
+    return finish(std::move(record), ActionState::already_in_effect, prepared.plan.already_reason);
+
+  std::unique_ptr<Watcher> watcher = spec.watch != nullptr ? spec.watch(world_, *held, prepared.plan) : nullptr;
+  const Result<void> effect = spec.effect(world_, *held, prepared.plan);
+  if (effect) advance(record, ActionState::executed, world_.clock);
+  const Look look = spec.prove(world_, *held, prepared.plan);
+  conclude(record, spec, look, effect);
+
+  Active& active = activate(std::move(record), &spec);
+  if (is_in_effect(active.record) && watcher != nullptr && spec.watch_ns != 0) {
+    const bool respawn = spec.watch == watch_container_respawn;
+    const uint64_t watch_ns = respawn ? options_.container_respawn_watch_ns : spec.watch_ns;
+    watcher->begin(world_);
+    active.watcher = std::move(watcher);
+    active.watch_end_ns = ticks() + watch_ns;
+    active.next_look_ns = ticks() + std::min(watch_ns, spec.watch_every_ns);
+    active.record.watch_until_ns = now() + watch_ns;
+  }
+  if (spec.releases && active.record.state == ActionState::undone) lift_pauses_of(active.record);
+  save_or_keep(active);
+  Outcome out{active.record, false};
+  if (!active.unsaved && !is_unsettled(active.record)) settle(active.record.id);
+  return out;
+}
+
+// From what the machine says after the effect, whatever the effect itself answered, to a state.
+void Runner::conclude(ActionRecord& record, const ActionSpec& spec, const Look& look, const Result<void>& effect) {
+  record.proof_json = with_proof_part(record.proof_json, "immediate", look.proof);
+  const auto to_verifying = [&] {
+    if (record.state == ActionState::executing) advance(record, ActionState::executed, world_.clock);
+    if (record.state != ActionState::verifying) advance(record, ActionState::verifying, world_.clock);
+  };
+  const std::string why = effect ? look.note : effect.error().str();
+  switch (look.seen) {
+    case Seen::in_effect:
+      to_verifying();
+      advance(record, spec.releases ? ActionState::undone : ActionState::contained, world_.clock, look.note);
+      start_expiry(record, spec, now());
+      return;
+    case Seen::ended:
+      to_verifying();
+      advance(record, ActionState::already_in_effect, world_.clock, "already_gone: " + look.note);
+      return;
+    case Seen::replaced:
+      to_verifying();
+      // A kill that was answered by a restart did hit; a pause did not.
+      advance(record,
+              spec.effect_class == ActionClass::hard ? ActionState::partially_contained : ActionState::stale_target,
+              world_.clock, look.note);
+      return;
+    case Seen::cannot_tell:
+      if (record.state != ActionState::unknown)
+        advance(record, ActionState::unknown, world_.clock, effect ? look.note : effect.error().str());
+      return;
+    case Seen::not_in_effect:
+      break;
+  }
+  const uint64_t settled_at = record.requested_ns + spec.settle_ns;
+  if (!effect && is_uncertain(effect.error().code) && now() < settled_at) {
+    // No answer is not "no": the runtime may still carry it out.
+    if (record.state != ActionState::unknown) advance(record, ActionState::unknown, world_.clock, why);
+    return;
+  }
+  if (effect || record.state == ActionState::unknown) {
+    to_verifying();
+    advance(record, ActionState::not_contained, world_.clock, why);
+  } else {
+    advance(record, ActionState::failed, world_.clock, why);
+  }
+  if (spec.put_back != nullptr) {
+    const auto pre_state = Json::parse(record.pre_state_json);
+    const auto put_back = spec.put_back(world_, record.target, pre_state ? *pre_state : Json());
+    if (!put_back) record.reason += "; what had been changed could not be put back: " + put_back.error().str();
+  }
+}
+
+void Runner::start_expiry(ActionRecord& record, const ActionSpec& spec, uint64_t from_ns) {
+  const uint64_t ttl_s = ttl_of(record.command, spec);
+  if (ttl_s != 0 && is_in_effect(record)) record.expires_ns = from_ns + ttl_s * 1'000'000'000;
+}
+
+// Our own pauses of the container that was just unpaused have nothing left to expire.
+void Runner::lift_pauses_of(ActionRecord& unpause) {
+  std::vector<std::string> lifted;
+  for (auto& [id, active] : active_) {
+    ActionRecord& pause = active.record;
+    if (active.spec != &kContainerPause || !is_in_effect(pause) ||
+        pause.target.container_id != unpause.target.container_id)
+      continue;
+    advance(pause, ActionState::undone, world_.clock, "lifted by action " + unpause.id);
+    pause.expires_ns = pause.watch_until_ns = 0;
+    pause.undo_actor = unpause.command.actor;
+    pause.undo_reason = unpause.command.reason;
+    unpause.undo_of = id;
+    active.watcher.reset();
+    save_or_keep(active);
+    if (!active.unsaved) lifted.push_back(id);
+  }
+  for (const std::string& id : lifted) settle(id);
+}
+
+Runner::Active& Runner::activate(ActionRecord record, const ActionSpec* spec) {
+  Active& active = active_[record.id];
+  active.record = std::move(record);
+  active.spec = spec;
+  if (active.record.state == ActionState::unknown)
+    active.retry_at_ns = ticks() + std::min(options_.retry_ns, std::max<uint64_t>(spec->settle_ns, 1));
+  return active;
+}
+
+void Runner::settle(const std::string& id) { active_.erase(id); }
+
+void Runner::save_or_keep(Active& active) {
+  if (auto saved = save(active.record); !saved) {
+    if (!active.unsaved)
+      log::error("respond", "the outcome of action {} ({}) could not be journaled and is kept in memory: {}",
+                 active.record.id, to_string(active.record.state), saved.error().str());
+    active.unsaved = true;
+    active.retry_at_ns = ticks() + options_.retry_ns;
+    return;
+  }
+  active.unsaved = false;
+}
+
+void Runner::set_waker(std::function<void()> waker) {
+  const std::lock_guard lock(waker_mutex_);
+  waker_ = std::move(waker);
+}
+
+std::string with_proof_part(const std::string& proof_json, std::string_view part, std::string_view json) {
+  Json::Object parts;
+  if (const auto before = Json::parse(proof_json); before && before->object() != nullptr) parts = *before->object();
+  std::erase_if(parts, [&](const auto& member) { return member.first == part; });
+  auto value = Json::parse(json);
+  parts.emplace_back(std::string(part), value ? std::move(*value) : Json());
+  return Json(std::move(parts)).dump();
+}
+
+}  // namespace quell::respond
