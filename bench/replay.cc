@@ -43,7 +43,10 @@ std::vector<std::string> detect(const std::string& capture, const Rules& rules) 
 // Applies and evaluates a capture held in memory; items are events.
 void engine_benchmark(benchmark::State& state, const std::string& bytes, const Rules& rules) {
   detect::falco::Loader loader(detect::semantics());
-  for (const std::string& file : rules.files) loader.load_path(file);
+  for (const std::string& path : rules.files) {
+    const auto files = detect::falco::rule_files(path);
+    if (files) detect::falco::load_files(loader, *files, detect::falco::OnError::stop);
+  }
   const auto program = detect::compile(loader.rules(), {});
   if (!program) {
     state.SkipWithError(program.error().str().c_str());

@@ -144,7 +144,7 @@ Result<void> Writer::mixed(Actor& actor) {
   if (roll < 930)
     return emit(EventBuilder(ev::SYSCALL_CHMOD_X, now(), actor.tid).num<int64_t>(0).text("/tmp/a").num<uint32_t>(0755).build());
   if (roll < 955)
-    return emit(EventBuilder(ev::SYSCALL_DUP2_1_X, now(), actor.tid).num<int64_t>(1).num<int64_t>(5).num<int64_t>(1).build());
+    return emit(EventBuilder(ev::SYSCALL_DUP2_X, now(), actor.tid).num<int64_t>(1).num<int64_t>(5).num<int64_t>(1).build());
   const auto fd = static_cast<int64_t>(50 + pick(10));
   QUELL_CHECK(emit(EventBuilder(ev::SOCKET_SOCKET_X, now(), actor.tid).num(fd).num<uint32_t>(2).num<uint32_t>(1).num<uint32_t>(6).build()));
   const uint8_t last = pick(30) == 0 ? 254 : 10;
