@@ -265,7 +265,7 @@ void StateTables::Impl::on_getsockopt(const Event& event) {
   if (value.len < 9 || value.data[0] != kVariantErrno) return;
   Fd fd = *known;
   fd.flags = static_cast<uint8_t>(fd.flags & ~kFdConnectPending);
-  if (load<int64_t>(value.data + 1) != 0) fd.flags |= kFdConnectFailed;
+  if (quell::load<int64_t>(value.data + 1) != 0) fd.flags |= kFdConnectFailed;
   replace_fd(context_.fd_number, std::move(fd));
 }
 
