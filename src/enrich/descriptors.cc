@@ -25,8 +25,14 @@ FdTable& StateTables::Impl::own_fds(Entry& owner) {
   if (!owner.fds) {
     owner.fds = boost::make_local_shared<FdTable>();
   } else if (owner.fds.local_use_count() > 1) {
-    owner.fds = boost::make_local_shared<FdTable>(*owner.fds);
-    fd_count_ += owner.fds->size();
+    if (fd_count_ + owner.fds->size() > options_.max_fds) {
+      // No room for a copy: who changes first forgets what it inherited.
+      counters_.fds_refused += owner.fds->size();
+      owner.fds = boost::make_local_shared<FdTable>();
+    } else {
+      owner.fds = boost::make_local_shared<FdTable>(*owner.fds);
+      fd_count_ += owner.fds->size();
+    }
   }
   return *owner.fds;
 }
@@ -180,8 +186,11 @@ void StateTables::Impl::on_close_range(const Event& event) {
   owner.fds->for_each([&](int64_t number, const Fd&) {
     if (number >= first && number <= last) inside.push_back(number);
   });
-  for (const int64_t number : inside)
-    mark_only ? void(put_fd(owner, number, with_cloexec(owner.fds->find_ptr(number), true))) : drop_fd(owner, number);
+  for (const int64_t number : inside) {
+    const FdPtr fd = owner.fds->find_ptr(number);
+    if (!fd) continue;  // the copy of a shared table may have found no room
+    mark_only ? void(put_fd(owner, number, with_cloexec(fd, true))) : drop_fd(owner, number);
+  }
 }
 
 void StateTables::Impl::on_dup(const Event& event) {

@@ -153,7 +153,7 @@ void StateTables::Impl::on_clone(const Event& event) {
 
 // A caller that is known by its tid alone says here who it is.
 void StateTables::Impl::learn_from_clone(const Event& event, Entry& caller) {
-  if (!caller.placeholder || !has_value(event, kPid)) return;
+  if (!caller.placeholder || event.param(kPid).i64() <= 0) return;
   take_command(event, caller);
   take_text(event, kCwd, caller.cwd);
   caller.cwd = as_directory(std::move(caller.cwd));
@@ -235,7 +235,7 @@ void StateTables::Impl::clone_child_side(const Event& event) {
   child.inverted = true;
   child.flags |= kCloneInverted;
   if (child.vtid != tid || (flags & (kCloneChildInPidns | kCloneNewPid)) != 0) {
-    if (has_value(event, kPidnsStart) && machine_.boot_ns != 0)
+    if (event.param(kPidnsStart).u64() != 0 && machine_.boot_ns != 0)
       child.pidns_init_start_ns = machine_.boot_ns + event.param(kPidnsStart).u64();
     child.reaper = child.vpid == 1 && !is_thread;
   }

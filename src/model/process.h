@@ -83,7 +83,8 @@ struct Thread {
   const Thread& group() const { return main != nullptr ? *main : *this; }
   Thread& group() { return main != nullptr ? *main : *this; }
 
-  // Bumped by the writer whenever a field that rules can see changes, except descriptors. Drops what was derived.
+  // Bumped by the writer whenever a field that rules can see changes, except descriptors. A change of live_threads bumps the main
+  // thread alone, one of cwd every thread of the group. Drops what was derived.
   uint32_t version = 0;
   void changed() {
     ++version;
