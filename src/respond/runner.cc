@@ -151,6 +151,8 @@ Result<Outcome> Runner::run(const Command& command) {
       if (!identified || (error.code != Code::gone && error.code != Code::stale)) return error;
       record.command.idempotency_key =
           command.idempotency_key.empty() ? derived_key(*spec, record.target) : command.idempotency_key;
+      QUELL_TRY(std::optional<ActionRecord> standing, find_standing(*spec, record.command.idempotency_key));
+      if (standing) return Outcome{std::move(*standing), true};
       if (error.code == Code::stale) return finish(std::move(record), ActionState::stale_target, error.message);
       return finish(std::move(record), ActionState::already_in_effect, "already_gone: " + error.message);
     }
@@ -268,11 +270,12 @@ void Runner::conclude(ActionRecord& record, const ActionSpec& spec, const Look& 
     if (record.state != ActionState::unknown) advance(record, ActionState::unknown, world_.clock, why);
     return;
   }
-  if (effect || record.state == ActionState::unknown) {
+  // failed: we were told so. not_contained: we looked, and it is not there.
+  if (!effect && !is_uncertain(effect.error().code) && effect.error().code != Code::cancelled) {
+    advance(record, ActionState::failed, world_.clock, why);
+  } else {
     to_verifying();
     advance(record, ActionState::not_contained, world_.clock, why);
-  } else {
-    advance(record, ActionState::failed, world_.clock, why);
   }
   if (spec.put_back != nullptr) {
     const auto pre_state = Json::parse(record.pre_state_json);

@@ -9,13 +9,18 @@ namespace {
 
 using enum ActionState;
 
+constexpr uint32_t bit(ActionState state) { return uint32_t{1} << static_cast<unsigned>(state); }
+
 struct Row {
+  constexpr Row(ActionState state, std::initializer_list<ActionState> states) : from(state) {
+    for (const ActionState next : states) to |= bit(next);
+  }
   ActionState from;
-  std::initializer_list<ActionState> to;
+  uint32_t to = 0;
 };
 
 // clang-format off
-const Row kRows[] = {
+constexpr Row kRows[] = {
     {requested,         {authorised, awaiting_approval, preflight, refused_guard, stale_target, already_in_effect, cancelled,
                          expired_request, failed}},
     {authorised,        {awaiting_approval, preflight, cancelled, expired_request}},
@@ -24,8 +29,8 @@ const Row kRows[] = {
     {evidence,          {executing, refused_guard, stale_target, already_in_effect, cancelled, failed}},
     // The identity and the guards are checked once more behind the intent, so refusals can follow it.
     {executing,         {executed, failed, unknown, refused_guard, stale_target, already_in_effect}},
-    {executed,          {verifying, unknown, failed}},
-    {verifying,         {contained, partially_contained, not_contained, failed, unknown, stale_target, already_in_effect, undone}},
+    {executed,          {verifying, unknown}},
+    {verifying,         {contained, partially_contained, not_contained, unknown, stale_target, already_in_effect, undone}},
     // A watch can find evasion; somebody else can lift a containment (undone without our undoing).
     {contained,           {partially_contained, expiring, undoing, undone}},
     {partially_contained, {expiring, undoing, undone}},
@@ -43,9 +48,7 @@ const Row kRows[] = {
 
 bool may_follow(ActionState from, ActionState to) {
   for (const Row& row : kRows)
-    if (row.from == from)
-      for (const ActionState state : row.to)
-        if (state == to) return true;
+    if (row.from == from) return (row.to & bit(to)) != 0;
   return false;
 }
 

@@ -1,0 +1,154 @@
+// Undo restores what the action changed and only that; expiries do the same by themselves.
+#include "fixture.h"
+
+namespace quell::respond {
+namespace {
+
+using enum ActionState;
+using State = FakeRuntime::State;
+
+TEST_F(RespondTest, UndoRestoresThePreState) {
+  const auto before = machine.processes.at(1000);
+  const ActionRecord record = run("container.pause", "container:web");
+  const Outcome outcome = undo(record.id);
+  EXPECT_FALSE(outcome.existing);
+  EXPECT_EQ(outcome.record.state, undone);
+  EXPECT_EQ(outcome.record.undo_actor, "uid:0 (root)");
+  EXPECT_EQ(outcome.record.undo_reason, "false alarm");
+  EXPECT_EQ(outcome.record.expires_ns, 0u);
+  EXPECT_EQ(state(), State::running);
+  EXPECT_EQ(machine.processes.at(1000).frozen, before.frozen);
+  EXPECT_EQ(machine.processes.at(1000).facts.id, before.facts.id);
+  EXPECT_EQ(journal.saved_states, (std::vector{executing, contained, undoing, undone}));
+  EXPECT_TRUE(undo(record.id).existing) << "undoing twice is fine";
+  EXPECT_EQ(docker->count("unpause"), 1u);
+}
+
+TEST_F(RespondTest, UndoOfARestartedContainerIsAConflict) {
+  const ActionRecord record = run("container.pause", "container:web");
+  docker->restart("web");
+  ASSERT_TRUE(docker->pause(web));  // paused by somebody else, in its new life
+  const ActionRecord after = undo(record.id).record;
+  EXPECT_EQ(after.state, undo_failed);
+  EXPECT_EQ(rule_of(after), "undo_conflict");
+  EXPECT_EQ(state(), State::paused) << "what we did not do is not undone";
+}
+
+TEST_F(RespondTest, UndoOfAnEndedContainerIsAConflict) {
+  const ActionRecord record = run("container.pause", "container:web");
+  ASSERT_TRUE(docker->kill(web));
+  EXPECT_EQ(undo(record.id).record.state, undo_failed);
+}
+
+TEST_F(RespondTest, UndoOfWhatSomebodyLiftedIsDone) {
+  const ActionRecord record = run("container.pause", "container:web");
+  ASSERT_TRUE(docker->unpause(web));
+  EXPECT_EQ(undo(record.id).record.state, undone);
+  EXPECT_EQ(docker->count("unpause"), 1u);
+}
+
+TEST_F(RespondTest, UndoThatTheRuntimeRefusesCanBeTriedAgain) {
+  const ActionRecord record = run("container.pause", "container:web");
+  docker->fault = Fault::refused;
+  EXPECT_EQ(undo(record.id).record.state, undo_failed);
+  docker->fault = Fault::none;
+  EXPECT_EQ(undo(record.id).record.state, undone);
+  EXPECT_EQ(state(), State::running);
+}
+
+TEST_F(RespondTest, UndoWithoutARuntimeChangesNothing) {
+  const ActionRecord record = run("container.pause", "container:web");
+  docker->fault = Fault::down;
+  EXPECT_EQ(runner->undo({record.id, "me", ""}).error().code, Code::unavailable);
+  EXPECT_EQ(shown(record.id).state, contained);
+  docker->fault = Fault::none;
+  EXPECT_EQ(undo(record.id).record.state, undone);
+}
+
+TEST_F(RespondTest, UndoThatIsNotAnsweredIsFinishedLater) {
+  const ActionRecord record = run("container.pause", "container:web");
+  docker->fault = Fault::timeout_before;
+  EXPECT_EQ(undo(record.id).record.state, undoing);
+  docker->fault = Fault::none;
+  advance(options.retry_ns);
+  EXPECT_EQ(shown(record.id).state, undone);
+  EXPECT_EQ(state(), State::running);
+}
+
+TEST_F(RespondTest, UndoWithoutAJournalChangesNothing) {
+  const ActionRecord record = run("container.pause", "container:web");
+  journal.full = true;
+  EXPECT_EQ(runner->undo({record.id, "me", ""}).error().code, Code::io);
+  EXPECT_EQ(state(), State::paused);
+  journal.full = false;
+  EXPECT_EQ(undo(record.id).record.state, undone);
+}
+
+TEST_F(RespondTest, UndoOfWhatCannotBeUndone) {
+  EXPECT_EQ(runner->undo({"a-none", "me", ""}).error().code, Code::not_found);
+  const ActionRecord kill = run("process.kill", "process:700");
+  EXPECT_EQ(runner->undo({kill.id, "me", ""}).error().code, Code::unsupported);
+  const ActionRecord refused = run("container.stop", "container:web");
+  EXPECT_EQ(runner->undo({refused.id, "me", ""}).error().code, Code::unsupported);
+}
+
+TEST_F(RespondTest, APauseExpires) {
+  Command c = command("container.pause", "container:web");
+  c.ttl_s = 120;
+  const ActionRecord record = run(c);
+  advance(119 * kSecond);
+  EXPECT_EQ(state(), State::paused);
+  advance(2 * kSecond);
+  EXPECT_EQ(state(), State::running);
+  const ActionRecord after = shown(record.id);
+  EXPECT_EQ(after.state, undone);
+  EXPECT_EQ(after.undo_actor, "ttl");
+  std::vector<ActionState> tail;
+  for (size_t i = after.history.size() - 3; i < after.history.size(); ++i) tail.push_back(after.history[i].second);
+  EXPECT_EQ(tail, (std::vector{expiring, undoing, undone}));
+}
+
+TEST_F(RespondTest, AnExpirySurvivesARestart) {
+  const ActionRecord record = run("container.pause", "container:web");
+  clock.advance_ns(kSecond);
+  EXPECT_EQ(restart().resumed, 1u);
+  EXPECT_EQ(shown(record.id).state, contained);
+  clock.advance_ns(3600 * kSecond);
+  EXPECT_EQ(state(), State::paused);
+  runner->poll();
+  EXPECT_EQ(state(), State::running);
+  EXPECT_EQ(shown(record.id).state, undone);
+}
+
+TEST_F(RespondTest, AnExpiryWaitsForItsRuntime) {
+  const ActionRecord record = run("container.pause", "container:web");
+  advance(kSecond);
+  docker->fault = Fault::down;
+  advance(3601 * kSecond);
+  EXPECT_EQ(shown(record.id).state, contained);
+  docker->fault = Fault::none;
+  EXPECT_LE(runner->poll(), options.retry_ns);
+  advance(options.retry_ns);
+  EXPECT_EQ(shown(record.id).state, undone);
+}
+
+TEST_F(RespondTest, AnExpiryOfWhatEndedIsOver) {
+  const ActionRecord record = run("container.pause", "container:web");
+  EXPECT_EQ(run("container.kill", "container:web").state, contained);
+  advance(3601 * kSecond);
+  EXPECT_EQ(shown(record.id).state, undone);
+  EXPECT_EQ(docker->count("unpause"), 0u);
+}
+
+TEST_F(RespondTest, PollSaysWhenSomethingIsDue) {
+  EXPECT_EQ(runner->poll(), UINT64_MAX);
+  run("container.pause", "container:web");
+  EXPECT_LE(runner->poll(), kSecond / 2);
+  advance(kSecond / 2);
+  const uint64_t due = runner->poll();
+  EXPECT_GT(due, 3500 * kSecond);
+  EXPECT_LE(due, 3600 * kSecond);
+}
+
+}  // namespace
+}  // namespace quell::respond
