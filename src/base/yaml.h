@@ -176,6 +176,9 @@ Result<std::shared_ptr<const File>> parse_file(const std::string& path,
                                                DuplicateKeys duplicate_keys = DuplicateKeys::refuse,
                                                const Limits& limits = {});
 
+/// The whole file at `path`. Errors: limit (larger than `max_bytes`), and what the system says.
+Result<std::string> read_text_file(const std::string& path, size_t max_bytes = Limits{}.bytes);
+
 /// The words as_bool() takes.
 bool parse_bool(std::string_view text, bool& out);
 

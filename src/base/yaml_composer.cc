@@ -290,17 +290,23 @@ Result<std::shared_ptr<const File>> parse(std::string name, std::string text, Du
   return Composer(std::move(name), std::move(text), duplicate_keys, limits).run();
 }
 
-Result<std::shared_ptr<const File>> parse_file(const std::string& path, DuplicateKeys duplicate_keys,
-                                               const Limits& limits) {
+Result<std::string> read_text_file(const std::string& path, size_t max_bytes) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
   if (!file) return errno_error(errno, "cannot open the file", path);
   std::string text;
   char buffer[1 << 16];
   while (const size_t count = std::fread(buffer, 1, sizeof buffer, file.get())) {
     text.append(buffer, count);
-    if (text.size() > limits.bytes) break;  // parse() words the refusal
+    if (text.size() > max_bytes)
+      return Error{Code::limit, "the file is larger than " + std::to_string(max_bytes) + " bytes; split it", path};
   }
   if (std::ferror(file.get())) return errno_error(errno, "cannot read the file", path);
+  return text;
+}
+
+Result<std::shared_ptr<const File>> parse_file(const std::string& path, DuplicateKeys duplicate_keys,
+                                               const Limits& limits) {
+  QUELL_TRY(std::string text, read_text_file(path, limits.bytes));
   return parse(path, std::move(text), duplicate_keys, limits);
 }
 

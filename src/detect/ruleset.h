@@ -15,7 +15,7 @@ struct Rule {
   std::string description;
   std::string source = "syscall";
   std::string condition_text;  // as written, appends included
-  ExprPtr condition;           // resolved; null if the rule's source is unknown
+  ExprPtr condition;           // resolved, never null: rules of unknown sources are left out
   std::string output;          // template, trimmed, without the leading '*'
   Priority priority = Priority::debug;
   std::vector<std::string> tags;  // sorted, unique

@@ -1,6 +1,7 @@
 #pragma once
 // What the loader of a rule language asks about meaning: fields, types, event names, output templates. Implemented by the field
 // catalogue and the compiler; a loader knows only this, so a second language can share it.
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,9 @@ struct Finding {
   std::string message;
   std::string suggestion;  // "did you mean proc.name?"; empty if there is none
   TextPos pos;
+  /// What a warning is about; Falco's users tell these apart by code. Nothing for errors.
+  enum class Topic : uint8_t { condition, unsafe_na_check, deprecated_item };
+  Topic topic = Topic::condition;
 };
 
 class Semantics {

@@ -12,13 +12,13 @@
 //             | strop blank modifier (list | identifier)
 //             | strop (string | right)
 //             | ("in" | "intersects" | "pmatch") (list | right | identifier)
-//   strop     = "==" | "=" | "!=" | (glob | iglob | contains | icontains | bcontains | startswith | bstartswith | endswith | regex) blank
-//   modifier  = (oneof | anyof | allof) blank
-//   list      = "(" [ string { "," string } ] ")"
+//   strop     = "==" | "=" | "!=" | (glob | iglob | contains | icontains | bcontains | startswith | bstartswith |
+//   endswith | regex) blank modifier  = (oneof | anyof | allof) blank list      = "(" [ string { "," string } ] ")"
 //   string    = quoted | bare                                                          bare: no ( ) " ' white space = ,
 //   right     = "val(" field ")" | transformer
-//   transformer = (tolower | toupper | b64 | basename | len | join | concat | getopt) "(" targ { "," targ } ")" [ "[" arg "]" ]
-//   targ      = number | quoted | "(" [ field | transformer | quoted | number {","...} ] ")" | transformer | field
+//   transformer = (tolower | toupper | b64 | basename | len | join | concat | getopt) "(" targ { "," targ } ")" [ "["
+//   arg "]" ] targ      = number | quoted | "(" [ field | transformer | quoted | number {","...} ] ")" | transformer |
+//   field
 //
 // A double negation is no negation: `not not a` and `not (not a)` both give `a`.
 #include <optional>

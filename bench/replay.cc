@@ -1,0 +1,136 @@
+// Replay of synthetic captures: the whole process by CPU time and by instructions, and the engine alone (Google Benchmark).
+//   instructions per event = (instructions over the long capture - over the short one) / (events more): start-up falls out.
+#include <benchmark/benchmark.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "capture/scap/reader.h"
+#include "detect/engine.h"
+#include "detect/falco/loader.h"
+#include "enrich/tables.h"
+#include "run.h"
+#include "workload.h"
+
+namespace quell::bench {
+namespace {
+
+struct Rules {
+  std::string name;
+  std::vector<std::string> files;
+};
+
+// One rule that never matches measures reading and state; upstream files are there when QUELL_TEST_DATA names them.
+std::vector<Rules> rule_sets() {
+  const std::string never = scratch() + "/never.yaml";
+  std::ofstream(never) << "- rule: never\n  desc: reading and state alone\n  condition: evt.type = openat and evt.num = 0\n  output: never\n  priority: DEBUG\n";
+  std::vector<Rules> sets{{"never", {never}}, {"shipped", {std::string(QUELL_SOURCE_DIR) + "/content/rules"}}};
+  if (const char* data = std::getenv("QUELL_TEST_DATA")) {
+    const std::string folder = std::string(data) + "/falco-rules/";
+    sets.push_back({"stable", {folder + "falco_rules.yaml"}});
+    sets.push_back({"all-three", {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"}});
+  }
+  return sets;
+}
+
+std::vector<std::string> detect(const std::string& capture, const Rules& rules) {
+  std::vector<std::string> command{quell_binary(), "detect", capture, "-o", "json"};
+  for (const std::string& file : rules.files) command.insert(command.end(), {"--rules", file});
+  return command;
+}
+
+// Applies and evaluates a capture held in memory; items are events.
+void engine_benchmark(benchmark::State& state, const std::string& bytes, const Rules& rules) {
+  detect::falco::Loader loader(detect::semantics());
+  for (const std::string& file : rules.files) loader.load_path(file);
+  const auto program = detect::compile(loader.rules(), {});
+  if (!program) {
+    state.SkipWithError(program.error().str().c_str());
+    return;
+  }
+  uint64_t events = 0;
+  for (auto unused : state) {
+    (void)unused;
+    auto source = capture::open_scap_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+    enrich::StateTables tables({});
+    detect::Engine engine(*program);
+    tables.load((*source)->snapshot());
+    EventBatch batch;
+    Event event;
+    uint64_t number = 0;
+    for (bool more = true; more;) {
+      const auto pull = (*source)->fill(batch, 0);
+      more = pull && *pull != capture::Pull::ended;
+      for (size_t i = 0; i < batch.size(); ++i) {
+        number += 1 + batch.slot(i).skipped_before;
+        if (!Event::parse(batch.event(i), event)) continue;
+        benchmark::DoNotOptimize(engine.evaluate(tables.apply(event, number)));
+      }
+    }
+    events += number;
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(events));
+}
+
+class Reporter final : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& one : runs)
+      if (!one.error_occurred && one.counters.count("items_per_second") != 0)
+        figure("replay." + one.benchmark_name() + ".cpu", 1e9 / one.counters.at("items_per_second"), "ns/event");
+  }
+};
+
+}  // namespace
+}  // namespace quell::bench
+
+int main(int argc, char** argv) {
+  using namespace quell::bench;
+  const bool quick = has_flag(argc, argv, "--quick");
+  struct Capture {
+    const char* name;
+    Mix mix;
+    uint64_t events, short_events, long_events;
+  };
+  const Capture captures[] = {{"mixed", Mix::mixed, quick ? 200'000u : 1'200'000u, 10'000, quick ? 40'000u : 130'000u},
+                              {"big", Mix::big, quick ? 400'000u : 4'000'000u, 10'000, quick ? 60'000u : 200'000u}};
+  const auto sets = rule_sets();
+  static std::vector<std::string> kept;  // the captures that in-process benchmarks read
+  kept.reserve(std::size(captures));
+  for (const Capture& capture : captures) {
+    const std::string base = scratch() + "/" + capture.name;
+    for (const auto& [suffix, events] : {std::pair{".scap", capture.events}, {"-short.scap", capture.short_events}, {"-long.scap", capture.long_events}})
+      if (const auto written = write_capture(base + suffix, capture.mix, events); !written) {
+        std::fprintf(stderr, "bench: %s\n", written.error().str().c_str());
+        return 1;
+      }
+    for (const Rules& rules : sets) {
+      const std::string name = std::string("replay.") + capture.name + "." + rules.name;
+      const Usage usage = run(detect(base + ".scap", rules), "/dev/null", scratch() + "/stderr");
+      if (usage.status != 0) {
+        std::fprintf(stderr, "bench: quell detect failed on %s with rules %s; see its message:\n", capture.name, rules.name.c_str());
+        std::ifstream err(scratch() + "/stderr");
+        std::fprintf(stderr, "%s\n", std::string(std::istreambuf_iterator<char>(err), {}).c_str());
+        return 1;
+      }
+      figure(name + ".events_per_cpu_s", static_cast<double>(capture.events) / usage.cpu_s, "1/s");
+      figure(name + ".max_rss", static_cast<double>(usage.max_rss_kb) / 1024, "MiB");
+      const uint64_t few = instructions(detect(base + "-short.scap", rules));
+      const uint64_t many = instructions(detect(base + "-long.scap", rules));
+      if (few != 0 && many > few)
+        figure(name + ".instructions", static_cast<double>(many - few) / static_cast<double>(capture.long_events - capture.short_events), "1/event");
+    }
+    std::ifstream file(base + "-long.scap", std::ios::binary);
+    kept.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+    for (const Rules& rules : sets)
+      benchmark::RegisterBenchmark((std::string("engine/") + capture.name + "/" + rules.name).c_str(), engine_benchmark, std::cref(kept.back()), std::cref(rules))
+          ->MinTime(quick ? 0.05 : 0.5);
+  }
+  int no_arguments = 1;
+  benchmark::Initialize(&no_arguments, argv);
+  Reporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  return 0;
+}

@@ -1,0 +1,161 @@
+// Exceptions of rules: reading, appending, and the checks that need no condition.
+#include <algorithm>
+
+#include "detect/falco/condition_parser.h"
+#include "detect/falco/exceptions.h"
+#include "detect/falco/reader.h"
+
+namespace quell::detect::falco {
+
+bool Reader::read_exceptions(const Context& context, const yaml::Node& item, bool appending,
+                             std::vector<ExceptionDefinition>& exceptions) {
+  const yaml::Node* node = item.find("exceptions");
+  if (!node) return true;
+  if (!node->is_sequence())
+    return fail_at(context, *node, LoadCode::err_yaml_validate, "Rule exceptions must be a sequence");
+  const Context all{&context, "exceptions", "", node};
+  bool sound = true;
+  for (const yaml::Node* entry : node->items()) {
+    Context one{&all, "exception", "", entry};
+    if (!entry->is_map()) {
+      sound = fail(one, LoadCode::err_yaml_validate,
+                   "Each exception must be a map with the keys name, fields, comps and values");
+      continue;
+    }
+    const yaml::Node* name = nullptr;
+    if (!read_text(one, *entry, "name", name)) {
+      sound = false;
+      continue;
+    }
+    one.item_name = name->text();
+    warn_unknown_keys(one, *entry, {"name", "fields", "comps", "values"});
+    ExceptionDefinition exception;
+    exception.name = name->text();
+    exception.node = entry;
+    if (!read_exception(one, *entry, appending, exception)) {
+      sound = false;
+      continue;
+    }
+    if (std::any_of(exceptions.begin(), exceptions.end(),
+                    [&](const auto& other) { return other.name == exception.name; }))
+      warn(one, LoadCode::exception_name_not_unique,
+           "Multiple definitions of exception '" + exception.name + "' in the same rule");
+    exceptions.push_back(std::move(exception));
+  }
+  return sound;
+}
+
+bool Reader::read_exception(const Context& context, const yaml::Node& node, bool appending,
+                            ExceptionDefinition& exception) {
+  const yaml::Node* fields = node.find("fields");
+  if (!fields && !appending) return fail(context, LoadCode::err_yaml_validate, "Item has no mapping for key 'fields'");
+  if (fields) {
+    if (fields->is_null())
+      return fail_at(context, *fields, LoadCode::err_yaml_validate, "Mapping for key 'fields' is empty");
+    Entry entry;
+    if (!read_entry(context, *fields, 1, entry)) return false;
+    exception.has_field_list = entry.is_list();
+    exception.fields = entry.is_list() ? std::move(entry.items) : std::vector<Entry>{std::move(entry)};
+  }
+  if (const yaml::Node* comps = node.find("comps")) {
+    if (comps->is_null())
+      return fail_at(context, *comps, LoadCode::err_yaml_validate, "Mapping for key 'comps' is empty");
+    Entry entry;
+    if (!read_entry(context, *comps, 1, entry)) return false;
+    exception.has_comps = true;
+    exception.has_comp_list = entry.is_list();
+    if (!entry.is_list()) {
+      exception.comps.push_back(trimmed_comp(entry.text()));
+    } else {
+      for (const Entry& item : entry.items) exception.comps.push_back(trimmed_comp(item.text()));
+    }
+  }
+  const yaml::Node* values = node.find("values");
+  if (values && !values->is_null()) {
+    if (!values->is_sequence())
+      return fail_at(context, *values, LoadCode::err_yaml_validate, "Values of an exception must be a sequence");
+    for (const yaml::Node* value : values->items()) {
+      Entry& entry = exception.values.emplace_back();
+      if (!read_entry(context, *value, 2, entry)) return false;
+    }
+  } else if (appending) {
+    warn(context, LoadCode::append_no_values, "Overriding/appending exception with no values");
+  }
+  return true;
+}
+
+bool Reader::read_entry(const Context& context, const yaml::Node& node, int depth, Entry& entry) {
+  entry.node = &node;
+  if (node.is_scalar()) return true;
+  if (!node.is_sequence() || depth == 0)
+    return fail_at(context, node, LoadCode::err_yaml_validate,
+                   depth == 0 ? "Value is not a scalar value" : "Value must be a scalar or a sequence");
+  for (const yaml::Node* item : node.items())
+    if (!read_entry(context, *item, depth - 1, entry.items.emplace_back())) return false;
+  return true;
+}
+
+bool Reader::append_exceptions(const Context& context, std::vector<ExceptionDefinition> more, RuleDefinition& rule) {
+  for (ExceptionDefinition& exception : more) {
+    const Context one{&context, "exception", exception.name, exception.node};
+    const auto earlier = std::find_if(rule.exceptions.begin(), rule.exceptions.end(),
+                                      [&](const ExceptionDefinition& other) { return other.name == exception.name; });
+    if (earlier == rule.exceptions.end()) {
+      if (exception.fields.empty())
+        return fail(one, LoadCode::err_validate, "Rule exception must have fields property with a list of fields");
+      if (exception.values.empty())
+        return fail(one, LoadCode::err_validate, "Rule exception must have values property with a list of values");
+      if (!check_exception(one, rule, exception)) return false;
+      rule.exceptions.push_back(std::move(exception));
+      continue;
+    }
+    if (!exception.fields.empty())
+      return fail(one, LoadCode::err_validate, "Can not append exception fields to existing exception, only values");
+    if (exception.has_comps)
+      return fail(one, LoadCode::err_validate, "Can not append exception comps to existing exception, only values");
+    earlier->values.insert(earlier->values.end(), exception.values.begin(), exception.values.end());
+  }
+  return true;
+}
+
+bool Reader::check_exceptions(const Context& context, RuleDefinition& rule) {
+  bool sound = true;
+  for (ExceptionDefinition& exception : rule.exceptions)
+    sound = check_exception({&context, "exception", exception.name, exception.node}, rule, exception) && sound;
+  return sound;
+}
+
+bool Reader::check_exception(const Context& context, const RuleDefinition& rule, ExceptionDefinition& exception) {
+  if (exception.fields.empty())
+    return fail(context, LoadCode::err_validate, "Rule exception must have fields property with a list of fields");
+  if (exception.has_field_list) {
+    if (!exception.has_comps) exception.comps.assign(exception.fields.size(), "=");
+    if (exception.comps.size() != exception.fields.size() || (exception.has_comps && !exception.has_comp_list))
+      return fail(context, LoadCode::err_validate, "Fields and comps lists must have equal length");
+    for (const std::string& comp : exception.comps) {
+      if (parse_comp(comp)) continue;
+      return fail(context, LoadCode::err_validate, "'" + comp + "' is not a supported comparison operator");
+    }
+  } else {
+    if (!exception.has_comps) exception.comps = {"in"};
+    if (exception.has_comp_list) return fail(context, LoadCode::err_validate, "Fields and comps must both be strings");
+    const auto comp = parse_comp(exception.comps.front());
+    if (!comp || !comp->takes_list()) {
+      return fail(
+          context, LoadCode::err_validate,
+          "When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier operator (e.g. "
+          "startswith oneof)");
+    }
+  }
+  if (!rule.is_known_source) return true;
+  for (const Entry& field : exception.fields) {
+    const auto operand = parse_operand(field.text());
+    const auto finding = operand ? semantics_.check_operand(rule.source, *operand) : Finding{};
+    if (!finding) continue;
+    return fail_at(context, *field.node, LoadCode::err_validate,
+                   "'" + field.text() + "' is not a supported filter field", finding->suggestion);
+  }
+  return true;
+}
+
+}  // namespace quell::detect::falco
