@@ -5,5 +5,7 @@
 #include "dispatch.h"
 #include "files.h"
 #include "process.h"
+#include "sockets.h"
+#include "system.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
