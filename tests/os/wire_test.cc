@@ -72,8 +72,8 @@ TEST(ProtobufWire, EveryTruncationAndEveryByteIsSurvived) {
     }
   }
   for (const std::string& bytes : {std::string("\x12\x7f", 2), std::string("\x08", 1),
-                                  std::string("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12),
-                                  std::string("\x0b", 1), std::string("\x00\x00", 2)}) {
+                                   std::string("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12),
+                                   std::string("\x0b", 1), std::string("\x00\x00", 2)}) {
     ProtoReader reader(bytes);
     EXPECT_FALSE(reader.next());
     EXPECT_FALSE(reader.ok());
