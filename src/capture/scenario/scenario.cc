@@ -1,0 +1,114 @@
+#include "capture/scenario/scenario.h"
+
+#include "base/text.h"
+#include "base/yaml.h"
+#include "capture/scenario/cast.h"
+#include "capture/scenario/writer.h"
+
+namespace quell::capture {
+namespace {
+
+using scenario::Cast;
+using scenario::KeyKind;
+using scenario::Writer;
+
+Result<void> read_processes(const yaml::Node& root, Cast& cast) {
+  const yaml::Node* processes = root.find("processes");
+  if (processes == nullptr) return {};
+  if (!processes->is_map()) return processes->error("processes is a map from a name to a description");
+  for (const yaml::Entry& entry : processes->entries()) {
+    if (!entry.value->is_map()) return entry.value->error("a process is a map, such as {proc.name: nginx}");
+    for (const yaml::Entry& key : entry.value->entries()) {
+      const KeyKind kind = scenario::kind_of_key(key.key->text());
+      const bool fits = kind == KeyKind::process || kind == KeyKind::ancestor || kind == KeyKind::container;
+      if (fits || key.key->text() == "fds" || key.key->text() == "note") continue;
+      const std::string_view meant = nearest(key.key->text(), scenario::known_keys());
+      return key.key->error("'" + key.key->text() + "' says nothing about a process" +
+                            (meant.empty() ? std::string{} : ": did you mean " + std::string(meant) + "?"));
+    }
+    QUELL_CHECK(cast.add(entry.key->text(), *entry.value, false).map([](auto*) {}));
+  }
+  return {};
+}
+
+/// `event: 3` of an expectation.
+Result<uint32_t> event_position(const yaml::Node& node, uint32_t event_count) {
+  QUELL_TRY(const uint64_t event, node.get_u64("event"));
+  if (event >= event_count)
+    return node.find("event")->error("there is no event " + std::to_string(event) + ": positions count from 0 to " +
+                                     std::to_string(event_count - 1));
+  return static_cast<uint32_t>(event);
+}
+
+Result<void> read_expectations(const yaml::Node& root, Scenario& out) {
+  QUELL_TRY(const yaml::Node* expect, root.get_sequence("expect"));
+  for (const yaml::Node* item : expect->items()) {
+    if (!item->is_map()) return item->error("an expectation is a map, such as {rule: NAME, event: 0, attack: T1059}");
+    QUELL_CHECK(item->only_keys({"rule", "event", "attack"}));
+    Expectation expectation;
+    QUELL_TRY(expectation.rule, item->get_string("rule"));
+    QUELL_TRY(expectation.event, event_position(*item, out.event_count));
+    QUELL_TRY(expectation.attack, item->get_string("attack", ""));
+    expectation.where = item->where();
+    out.expect.push_back(std::move(expectation));
+  }
+  const yaml::Node* misses = root.find("near_miss");
+  if (misses == nullptr) return {};
+  if (!misses->is_sequence()) return misses->error("near_miss is a sequence of {rule, event, because}");
+  for (const yaml::Node* item : misses->items()) {
+    if (!item->is_map()) return item->error("a near miss is a map, such as {rule: NAME, event: 1, because: REASON}");
+    QUELL_CHECK(item->only_keys({"rule", "event", "because"}));
+    NearMiss miss;
+    QUELL_TRY(miss.rule, item->get_string("rule"));
+    QUELL_TRY(miss.event, event_position(*item, out.event_count));
+    QUELL_TRY(miss.because, item->get_string("because"));
+    miss.where = item->where();
+    for (const Expectation& expectation : out.expect)
+      if (expectation.rule == miss.rule && expectation.event == miss.event)
+        return item->error("event " + std::to_string(miss.event) + " is expected and a near miss of the same rule");
+    out.near_misses.push_back(std::move(miss));
+  }
+  return {};
+}
+
+Result<Scenario> build(const yaml::File& file) {
+  if (file.documents().size() != 1 || !file.documents()[0]->is_map())
+    return Error{Code::invalid_argument, "a scenario is one map with why, rules, events and expect", file.name()};
+  const yaml::Node& root = *file.documents()[0];
+  QUELL_CHECK(root.only_keys({"why", "rules", "processes", "events", "expect", "near_miss"}));
+  Scenario out;
+  out.name = file.name();
+  QUELL_TRY(out.why, root.get_string("why"));
+  QUELL_TRY(const yaml::Node* rules, root.get_sequence("rules"));
+  QUELL_TRY(out.rules, rules->as_strings());
+  if (out.rules.empty()) return rules->error("rules names no file: nothing could ever be detected");
+
+  Cast cast;
+  QUELL_CHECK(read_processes(root, cast));
+  Writer writer(cast);
+  QUELL_TRY(const yaml::Node* events, root.get_sequence("events"));
+  if (events->items().empty()) return events->error("events is empty: nothing happens");
+  for (const yaml::Node* entry : events->items()) QUELL_CHECK(writer.write(*entry));
+  out.event_count = static_cast<uint32_t>(events->items().size());
+  QUELL_CHECK(read_expectations(root, out));
+
+  out.snapshot = cast.snapshot();
+  // A socket() may lead its connect by a little, so what comes before everything ends a bit earlier.
+  for (auto& bytes : cast.preamble(kScenarioStartNs - 1'000'000)) out.events.push_back({std::move(bytes), -1});
+  for (ScenarioEvent& event : writer.take()) out.events.push_back(std::move(event));
+  return out;
+}
+
+}  // namespace
+
+Result<Scenario> parse_scenario(std::string name, std::string text) {
+  QUELL_TRY(const auto file, yaml::parse(std::move(name), std::move(text)));
+  return build(*file);
+}
+
+Result<Scenario> load_scenario(const std::string& path) {
+  QUELL_TRY(const auto file, yaml::parse_file(path));
+  return build(*file);
+}
+
+}  // namespace quell::capture
