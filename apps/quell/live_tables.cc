@@ -33,8 +33,8 @@ bool read_accounts(int64_t pid, std::vector<User>& users, std::vector<Group>& gr
   const bool has_users = for_each_account(root + "/etc/passwd", 7, [&](const std::vector<std::string_view>& parts) {
     uint64_t uid = 0, gid = 0;
     if (!parse_u64(parts[2], uid) || !parse_u64(parts[3], gid)) return;
-    users.push_back({static_cast<uint32_t>(uid), static_cast<uint32_t>(gid), std::string(parts[0]), std::string(parts[5]),
-                     std::string(parts[6])});
+    users.push_back({static_cast<uint32_t>(uid), static_cast<uint32_t>(gid), std::string(parts[0]),
+                     std::string(parts[5]), std::string(parts[6])});
   });
   const bool has_groups = for_each_account(root + "/etc/group", 3, [&](const std::vector<std::string_view>& parts) {
     uint64_t gid = 0;
