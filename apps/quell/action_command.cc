@@ -26,27 +26,33 @@ struct Options {
 
 Exit exit_of_state(ActionState state) {
   switch (state) {
-    case ActionState::refused_guard: return Exit::refused;
-    case ActionState::stale_target: return Exit::not_found;
-    case ActionState::partially_contained: return Exit::partly_done;
-    default: return is_success(state) ? Exit::done : Exit::failed;
+    case ActionState::refused_guard:
+      return Exit::refused;
+    case ActionState::stale_target:
+      return Exit::not_found;
+    case ActionState::partially_contained:
+      return Exit::partly_done;
+    default:
+      return is_success(state) ? Exit::done : Exit::failed;
   }
 }
 
 /// An unreachable server is the most likely thing to go wrong, and has the simplest remedy.
 Exit fail_call(const Globals& globals, Error error) {
   if (error.code == Code::unavailable) {
-    error.message += globals.server.empty()
-                         ? fmt::format("; start one with `quell up --data-dir {}`, or name another with --data-dir or --server",
-                                       globals.data_dir_or_default())
-                         : "; start one with `quell up`, or name another with --server";
+    error.message +=
+        globals.server.empty()
+            ? fmt::format("; start one with `quell up --data-dir {}`, or name another with --data-dir or --server",
+                          globals.data_dir_or_default())
+            : "; start one with `quell up`, or name another with --server";
   }
   return fail(error);
 }
 
-Result<std::string> call(const Globals& globals, api::Method method, const std::string& target, std::string_view body = {},
-                         uint64_t timeout_ms = kActionTimeoutMs) {
-  QUELL_TRY(const api::Client client, api::Client::open(globals.server_or_default(), globals.timeout_ms_or(timeout_ms)));
+Result<std::string> call(const Globals& globals, api::Method method, const std::string& target,
+                         std::string_view body = {}, uint64_t timeout_ms = kActionTimeoutMs) {
+  QUELL_TRY(const api::Client client,
+            api::Client::open(globals.server_or_default(), globals.timeout_ms_or(timeout_ms)));
   return client.call(method, target, body);
 }
 
@@ -63,36 +69,64 @@ void print_document(std::FILE* out, const Json& json, int indent) {
   const Json::Object* members = json.object();
   if (members == nullptr) return;
   for (const auto& [key, value] : *members) {
-    const std::string* text = std::get_if<std::string>(&value.value());
-    if (value.is_null() || (text != nullptr && text->empty())) continue;
+    if (value.is_null()) continue;
     if (value.object() != nullptr) {
       fmt::print(out, "{:{}}{}:\n", "", indent, key);
       print_document(out, value, indent + 2);
-    } else if (value.array() != nullptr) {
-      if (value.array()->empty()) continue;
-      fmt::print(out, "{:{}}{}:\n", "", indent, key);
-      for (const Json& item : *value.array()) {
-        if (item.object() != nullptr) {
-          fmt::print(out, "{:{}}-\n", "", indent + 2);
-          print_document(out, item, indent + 4);
-        } else {
-          fmt::print(out, "{:{}}- {}\n", "", indent + 2, std::holds_alternative<std::string>(item.value()) ? item.str() : item.dump());
-        }
-      }
     } else {
-      fmt::print(out, "{:{}}{}: {}\n", "", indent, key, text != nullptr ? *text : value.dump());
+      fmt::print(out, "{:{}}{}: {}\n", "", indent, key,
+                 std::holds_alternative<std::string>(value.value()) ? value.str() : value.dump());
     }
   }
 }
 
-void print_preview(std::FILE* out, const ActionRecord& record) {
-  fmt::print(out, "{} on {}\n", record.command.action, described_target(record.target));
-  if (const auto preview = Json::parse(record.preview_json)) print_document(out, *preview, 2);
-  if (!record.reason.empty()) fmt::print(out, "  {}\n", record.reason);
+void print_sentences(std::FILE* out, std::string_view title, const Json& list) {
+  if (list.array() == nullptr || list.array()->empty()) return;
+  fmt::print(out, "  {}:\n", title);
+  for (const std::string& sentence : list.texts()) fmt::print(out, "    - {}\n", sentence);
+}
+
+/// The preview document of the server, for people: target, effects, who is touched, how to undo, what the guard says.
+void print_preview(std::FILE* out, const Json& preview) {
+  const Json& target = preview.at("target");
+  const Json& container = target.at("container");
+  fmt::print(out, "{} on {}", preview.at("action").str(), target.at("ref").str());
+  if (target.at("kind").str() == "container") {
+    fmt::print(out, " ({}: {})", container.at("name").str(), container.at("image").str());
+  } else {
+    fmt::print(out, " ({})",
+               target.at("process").at("cmdline").str().empty() ? target.at("process").at("name").str()
+                                                                : target.at("process").at("cmdline").str());
+    if (container.object() != nullptr) fmt::print(out, " in container {}", container.at("id").str().substr(0, 12));
+  }
+  fmt::print(out, "\n");
+  print_sentences(out, "effects", preview.at("effects"));
+  print_sentences(out, "warnings", preview.at("warnings"));
+  if (const Json::Array* affected = preview.at("affected").array(); affected != nullptr && !affected->empty()) {
+    fmt::print(out, "  affected: {} process{}\n", preview.at("affected_count").u64(),
+               preview.at("affected_count").u64() == 1 ? "" : "es");
+    for (const Json& process : *affected) {
+      fmt::print(out, "    - {} {} {}\n", process.at("pid").i64(), process.at("comm").str(),
+                 process.at("cmdline").str());
+    }
+  }
+  if (preview.at("already_in_effect").boolean()) fmt::print(out, "  already in effect: nothing would change\n");
+  if (preview.at("ttl_s").u64() != 0) fmt::print(out, "  undone by itself after {} s\n", preview.at("ttl_s").u64());
+  if (!preview.at("undo").str().empty()) fmt::print(out, "  undo: {}\n", preview.at("undo").str());
+}
+
+/// One line on stderr when the guard says no, and the status that follows.
+Exit exit_of_preview(const Json& preview) {
+  const Json& refusal = preview.at("refusal");
+  if (refusal.object() == nullptr) return Exit::done;
+  fmt::print(stderr, "quell: error: refused by the safety rule {}: {}{}{}\n", refusal.at("rule").str(),
+             refusal.at("message").str(), refusal.at("remedy").str().empty() ? "" : "; ", refusal.at("remedy").str());
+  return Exit::refused;
 }
 
 void print_record(const ActionRecord& record) {
-  fmt::print("{}  {}  {}  {}\n", record.id, record.command.action, described_target(record.target), to_string(record.state));
+  fmt::print("{}  {}  {}  {}\n", record.id, record.command.action, described_target(record.target),
+             to_string(record.state));
   if (!record.reason.empty()) fmt::print("  {}\n", record.reason);
   if (const auto proof = Json::parse(record.proof_json); proof && proof->object() != nullptr) {
     fmt::print("  proof:\n");
@@ -107,7 +141,8 @@ void print_outcome(const ActionRecord& record) {
 }
 
 /// Prints an answer that is one record, as `format` wants it.
-Exit show(const Globals& globals, const std::string& format, Result<std::string> answer, void (*print)(const ActionRecord&)) {
+Exit show(const Globals& globals, const std::string& format, Result<std::string> answer,
+          void (*print)(const ActionRecord&)) {
   if (!answer) return fail_call(globals, answer.error());
   const auto record = action_from_json(*answer);
   if (!record) return fail(record.error());
@@ -140,18 +175,16 @@ Exit preview(const Globals& globals, const Options& options) {
   if (!format) return fail(format.error());
   const auto body = command_body(options);
   if (!body) return fail(body.error());
-  auto answer = call(globals, api::Method::post, "/v1/actions/preview", *body);
+  const auto answer = call(globals, api::Method::post, "/v1/actions/preview", *body);
   if (!answer) return fail_call(globals, answer.error());
-  const auto record = action_from_json(*answer);
-  if (!record) return fail(record.error());
+  const auto json = Json::parse(*answer);
+  if (!json) return fail(json.error());
   if (*format == "table") {
-    print_preview(stdout, *record);
+    print_preview(stdout, *json);
   } else {
     fmt::print("{}\n", *answer);
   }
-  // A dry run ends before anything is in effect; only a refusal tells more.
-  return record->state == ActionState::refused_guard || record->state == ActionState::stale_target ? exit_of_state(record->state)
-                                                                                                    : Exit::done;
+  return exit_of_preview(*json);
 }
 
 bool confirmed() {
@@ -166,7 +199,9 @@ Exit run_action(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"table", "json", "jsonl"});
   if (!format) return fail(format.error());
   if (!options.yes && (isatty(STDIN_FILENO) == 0 || isatty(STDERR_FILENO) == 0)) {
-    return fail({Code::invalid_argument, "there is no terminal to ask on; add --yes to run it, or --dry-run to stop after the preview", {}});
+    return fail({Code::invalid_argument,
+                 "there is no terminal to ask on; add --yes to run it, or --dry-run to stop after the preview",
+                 {}});
   }
   const auto wait_ms = options.wait.empty() ? Result<uint64_t>(kActionTimeoutMs) : parse_duration_ms(options.wait);
   if (!wait_ms) return fail(wait_ms.error());
@@ -174,7 +209,7 @@ Exit run_action(const Globals& globals, const Options& options) {
   if (!body) return fail(body.error());
   auto planned = call(globals, api::Method::post, "/v1/actions/preview", *body);
   if (!planned) return fail_call(globals, planned.error());
-  const auto plan = action_from_json(*planned);
+  const auto plan = Json::parse(*planned);
   if (!plan) return fail(plan.error());
   if (!globals.quiet) print_preview(stderr, *plan);
   if (!options.yes && !confirmed()) {
@@ -189,7 +224,8 @@ Exit undo(const Globals& globals, const Options& options) {
   if (!format) return fail(format.error());
   JsonWriter body;
   body.begin_object().text("reason", options.reason).end_object();
-  return show(globals, *format, call(globals, api::Method::post, "/v1/actions/" + options.id + "/undo", body.take()), print_record);
+  return show(globals, *format, call(globals, api::Method::post, "/v1/actions/" + options.id + "/undo", body.take()),
+              print_record);
 }
 
 Exit show_one(const Globals& globals, const Options& options) {
@@ -204,7 +240,8 @@ Exit show_one(const Globals& globals, const Options& options) {
     return Exit::done;
   }
   print_record(*record);
-  fmt::print("  by {}: {}\n", record->command.actor, record->command.reason.empty() ? "(no reason given)" : record->command.reason);
+  fmt::print("  by {}: {}\n", record->command.actor,
+             record->command.reason.empty() ? "(no reason given)" : record->command.reason);
   for (const auto& [when_ns, state] : record->history) fmt::print("  {}  {}\n", iso8601_utc(when_ns), to_string(state));
   return Exit::done;
 }
@@ -219,7 +256,8 @@ Exit list(const Globals& globals, const Options& options) {
     return Exit::done;
   }
   const auto json = Json::parse(*answer);
-  if (!json || json->at("items").array() == nullptr) return fail({Code::malformed, "the server's answer is no list", {}});
+  if (!json || json->at("items").array() == nullptr)
+    return fail({Code::malformed, "the server's answer is no list", {}});
   for (const Json& item : *json->at("items").array()) {
     const std::string text = item.dump();
     if (*format == "jsonl") {
@@ -250,13 +288,18 @@ void add_action(CLI::App& app, const Globals& globals, Action& run) {
   const auto add = [&](const std::string& name, const std::string& summary, const std::string& examples,
                        Exit (*function)(const Globals&, const Options&)) {
     CLI::App* command = add_command(*action, name, summary, examples);
-    command->callback([&globals, &run, options, function] { run = [&globals, options, function] { return function(globals, *options); }; });
+    command->callback([&globals, &run, options, function] {
+      run = [&globals, options, function] { return function(globals, *options); };
+    });
     return command;
   };
   const auto add_request_options = [&options](CLI::App* command) {
-    command->add_option("ACTION", options->action, "container.pause, container.unpause, container.stop, container.kill, process.kill")
+    command
+        ->add_option("ACTION", options->action,
+                     "container.pause, container.unpause, container.stop, container.kill, process.kill")
         ->required();
-    command->add_option("TARGET", options->target, "container:ID|NAME, process:PID[@START_TICKS] or detection:ID")->required();
+    command->add_option("TARGET", options->target, "container:ID|NAME, process:PID[@START_TICKS] or detection:ID")
+        ->required();
     command->add_option("--reason", options->reason, "why; recorded with the action");
     command->add_option("--ttl", options->ttl, "undo by itself after this time, such as 30m")->type_name("TIME");
     command->add_flag("--force", options->force, "past the guards that a person may overrule");
@@ -272,7 +315,9 @@ void add_action(CLI::App& app, const Globals& globals, Action& run) {
   add_request_options(run_command);
   run_command->add_flag("--yes", options->yes, "do not ask");
   run_command->add_flag("--dry-run", options->dry_run, "stop after the preview");
-  run_command->add_option("--wait", options->wait, "how long to wait for the proof (default 2m)")->expected(0, 1)->type_name("TIME");
+  run_command->add_option("--wait", options->wait, "how long to wait for the proof (default 2m)")
+      ->expected(0, 1)
+      ->type_name("TIME");
 
   CLI::App* undo_command = add("undo", "Restores what an action changed",
                                "  quell action undo a-0123456789abcdef\n"
@@ -282,9 +327,11 @@ void add_action(CLI::App& app, const Globals& globals, Action& run) {
   undo_command->add_option("--reason", options->reason, "why; recorded with the undo");
   add("show", "One action with its history and proof",
       "  quell action show a-0123456789abcdef\n  quell action show a-0123456789abcdef -o json", show_one)
-      ->add_option("ACTION_ID", options->id, "as `quell action list` shows it")->required();
+      ->add_option("ACTION_ID", options->id, "as `quell action list` shows it")
+      ->required();
   add("list", "Actions, newest first", "  quell action list\n  quell action list --limit 100 -o jsonl", list)
-      ->add_option("--limit", options->limit, "how many at most (1 to 1000)")->check(CLI::Range(1, 1000));
+      ->add_option("--limit", options->limit, "how many at most (1 to 1000)")
+      ->check(CLI::Range(1, 1000));
 }
 
 }  // namespace quell::cli

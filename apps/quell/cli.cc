@@ -25,11 +25,15 @@ class ExamplesFirst final : public CLI::Formatter {
 
 }  // namespace
 
+void show_examples_first(CLI::App& command, const std::string& examples) {
+  command.formatter(std::make_shared<ExamplesFirst>());
+  command.footer(examples);
+}
+
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary,
                       const std::string& examples) {
   CLI::App* command = parent.add_subcommand(name, summary);
-  command->formatter(std::make_shared<ExamplesFirst>());
-  command->footer(examples);
+  show_examples_first(*command, examples);
   command->fallthrough();
   return command;
 }

@@ -33,6 +33,9 @@ struct Globals {
 /// What a command leaves for main() to run once the whole line is parsed.
 using Action = std::function<Exit()>;
 
+/// Makes the help of `command` begin with its examples.
+void show_examples_first(CLI::App& command, const std::string& examples);
+
 /// Adds a subcommand. `examples` are two lines that its help begins with. It shares the global flags of its parents.
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary,
                       const std::string& examples);

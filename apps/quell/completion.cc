@@ -47,7 +47,9 @@ std::string display(const OutputValue& value) {
 /// Length of the field name at the start of `text`, its [argument] included.
 size_t field_length(std::string_view text) {
   size_t at = 0;
-  while (at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '.' || text[at] == '_')) ++at;
+  while (at < text.size() &&
+         (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '.' || text[at] == '_'))
+    ++at;
   if (at < text.size() && text[at] == '[') {
     const size_t end = text.find(']', at);
     if (end != std::string_view::npos) return end + 1;

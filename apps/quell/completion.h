@@ -11,8 +11,8 @@ namespace quell::cli {
 /// True if the detection is of a container whose metadata is still unknown.
 bool awaits_metadata(const Detection& detection);
 
-/// Sets the container, every absent field of output_fields that metadata gives, and these fields' places in the message, as far as
-/// `output_template` (the rule's) leads to them. What was known before is not touched.
+/// Sets the container, every absent field of output_fields that metadata gives, and these fields' places in the
+/// message, as far as `output_template` (the rule's) leads to them. What was known before is not touched.
 void complete(Detection& detection, std::shared_ptr<const Container> container, std::string_view output_template);
 
 }  // namespace quell::cli

@@ -35,7 +35,8 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : std::string();
 }
 
-/// Ends the process if draining takes longer than it may. What is in the store stays, and the journal knows what was begun.
+/// Ends the process if draining takes longer than it may. What is in the store stays, and the journal knows what was
+/// begun.
 class DrainLimit {
  public:
   DrainLimit() : thread_([this] { wait(); }) {}
@@ -92,7 +93,9 @@ Result<void> Daemon::open() {
   std::error_code error;
   const auto parent = std::filesystem::absolute(options_.data_dir, error).parent_path();
   std::filesystem::create_directories(parent, error);
-  if (error) return errno_error(error.value(), "cannot create the folder above the data directory; choose another --data-dir", parent.string());
+  if (error)
+    return errno_error(error.value(), "cannot create the folder above the data directory; choose another --data-dir",
+                       parent.string());
   QUELL_TRY(store_, record::open_store({.data_dir = options_.data_dir}));
 
   respond::RunnerOptions runner_options;
@@ -108,8 +111,8 @@ Result<void> Daemon::open() {
   server.listen_tcp = true;
   server.tcp = options_.listen;
   server.unix_path = options_.data_dir + "/" + std::string(kControlSocketName);
-  // The port is taken before the sensor is loaded, because that is the slower of the two to be refused. Until all stands, every
-  // request but a look at the health is told to wait.
+  // The port is taken before the sensor is loaded, because that is the slower of the two to be refused. Until all
+  // stands, every request but a look at the health is told to wait.
   QUELL_TRY(server_, api::HttpServer::start(server, [this, services = services()](const api::Request& request) {
               if (!is_ready_ && request.path != "/healthz" && request.path != "/readyz") {
                 return api::error_response(Error{Code::unavailable, "quell is still starting", {}});
@@ -119,8 +122,8 @@ Result<void> Daemon::open() {
   QUELL_CHECK(open_lane());
   QUELL_TRY(const respond::RecoveryReport recovered, runner_->recover());
   if (recovered.resolved + recovered.unresolved + recovered.resumed > 0) {
-    log::info("respond", "the journal held open actions: {} settled, {} unclear yet, {} waiting for their expiry", recovered.resolved,
-              recovered.unresolved, recovered.resumed);
+    log::info("respond", "the journal held open actions: {} settled, {} unclear yet, {} waiting for their expiry",
+              recovered.resolved, recovered.unresolved, recovered.resumed);
   }
   worker_ = std::make_unique<respond::Worker>(*runner_);
   is_ready_ = true;

@@ -39,8 +39,8 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> create(DaemonOptions options);
   ~Daemon();
 
-  /// Runs until SIGINT or SIGTERM, or until the sensor fails. SIGHUP reads the rules again. Call block_signals() first, before
-  /// any thread is started. Errors: of the sensor, and of the recording.
+  /// Runs until SIGINT or SIGTERM, or until the sensor fails. SIGHUP reads the rules again. Call block_signals() first,
+  /// before any thread is started. Errors: of the sensor, and of the recording.
   Result<void> run();
 
   std::string address() const;

@@ -15,9 +15,10 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
   const char* help = "Events that were not seen, by cause.";
   page.counter("quell_capture_lost_events_total", help, source.lost_ring_full, {{"cause", "ring_full"}});
   page.counter("quell_capture_lost_events_total", help, source.lost_scratch, {{"cause", "scratch"}});
-  page.counter("quell_capture_faults_total", "Events whose process memory could not be read: they came with empty parameters.",
-               source.lost_fault);
-  page.counter("quell_capture_foreign_abi_total", "32-bit and x32 system calls: counted, not decoded.", source.foreign_abi);
+  page.counter("quell_capture_faults_total",
+               "Events whose process memory could not be read: they came with empty parameters.", source.lost_fault);
+  page.counter("quell_capture_foreign_abi_total", "32-bit and x32 system calls: counted, not decoded.",
+               source.foreign_abi);
   page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.", status.malformed);
   page.counter("quell_capture_recorded_events_total", "Events written to the recording.", status.recorded_events);
 }
@@ -27,10 +28,13 @@ void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
   page.gauge("quell_enrich_fds", "Descriptors in the table.", static_cast<double>(tables.fds));
   page.gauge("quell_enrich_containers", "Containers in the table.", static_cast<double>(tables.containers));
   const char* help = "Entries that a table had no room for, or dropped for room.";
-  page.counter("quell_enrich_forgotten_total", help, tables.threads_evicted, {{"table", "threads"}, {"how", "evicted"}});
-  page.counter("quell_enrich_forgotten_total", help, tables.threads_refused, {{"table", "threads"}, {"how", "refused"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.threads_evicted,
+               {{"table", "threads"}, {"how", "evicted"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.threads_refused,
+               {{"table", "threads"}, {"how", "refused"}});
   page.counter("quell_enrich_forgotten_total", help, tables.fds_refused, {{"table", "fds"}, {"how", "refused"}});
-  page.counter("quell_enrich_forgotten_total", help, tables.containers_refused, {{"table", "containers"}, {"how", "refused"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.containers_refused,
+               {{"table", "containers"}, {"how", "refused"}});
   page.counter("quell_enrich_lookups_total", "Unknown threads that were looked up in /proc.", tables.lookups);
   page.counter("quell_enrich_failed_lookups_total", "Unknown threads that were gone already.", tables.lookups_failed);
 }
@@ -85,8 +89,9 @@ api::Health Daemon::health() const {
     sensor.reason = "the sensor has ended";
   } else if (status.source.lost() > 0) {
     sensor.is_degraded = true;
-    sensor.reason = "events were lost: " + std::to_string(status.source.lost_ring_full) + " because the ring was full, " +
-                    std::to_string(status.source.lost_scratch) + " because they were too large";
+    sensor.reason = "events were lost: " + std::to_string(status.source.lost_ring_full) +
+                    " because the ring was full, " + std::to_string(status.source.lost_scratch) +
+                    " because they were too large";
   }
   store.reason = sink_->store_error();
   store.is_degraded = !store.reason.empty();
@@ -97,11 +102,14 @@ api::Health Daemon::health() const {
   rules.is_degraded = !rules.reason.empty();
   health.items = {sensor, store, rules};
   if (!status.record_error.empty()) {
-    health.items.push_back({.component = "recording", .is_ready = true, .is_degraded = true, .reason = status.record_error});
+    health.items.push_back(
+        {.component = "recording", .is_ready = true, .is_degraded = true, .reason = status.record_error});
   }
   if (sink_->is_stdout_gone()) {
-    health.items.push_back(
-        {.component = "stdout", .is_ready = true, .is_degraded = true, .reason = "nobody reads it; detections are in the store"});
+    health.items.push_back({.component = "stdout",
+                            .is_ready = true,
+                            .is_degraded = true,
+                            .reason = "nobody reads it; detections are in the store"});
   }
   return health;
 }
@@ -118,8 +126,10 @@ void Daemon::collect(metrics::Page& page) const {
   page.counter("quell_detect_failed_reloads_total", "Times that rules could not be read again.", failed_reloads_);
   page.histogram("quell_detect_seconds", "From the kernel's timestamp to the match.", lane_->detect_seconds());
   page.histogram("quell_print_seconds", "From the kernel's timestamp to the printed line.", sink_->print_seconds());
-  page.counter("quell_detect_incomplete_total", "Detections that went out without their container's metadata.", status.sent_incomplete);
-  page.gauge("quell_record_queued_detections", "Detections on their way to the store.", static_cast<double>(sink_->queued()));
+  page.counter("quell_detect_incomplete_total", "Detections that went out without their container's metadata.",
+               status.sent_incomplete);
+  page.gauge("quell_record_queued_detections", "Detections on their way to the store.",
+             static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
 
   const os::LookupCounters lookups = lookup_->counters();

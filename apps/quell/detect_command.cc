@@ -25,7 +25,8 @@ struct Totals {
   enrich::Counters tables;
 };
 
-void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource& source, const enrich::StateTables& tables) {
+void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource& source,
+         const enrich::StateTables& tables) {
   totals.events += evaluator.event_count();
   totals.detections += evaluator.detection_count();
   totals.malformed += evaluator.malformed_count();
@@ -48,20 +49,37 @@ void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource&
 void print_stats(const Totals& totals, double seconds) {
   const capture::SourceCounters& source = totals.source;
   const enrich::Counters& tables = totals.tables;
-  fmt::print(stderr,
-             "events: {}\ndetections: {}\nseconds: {:.3f}\nevents/s: {:.0f}\n"
-             "losses: {} (ring_full {}, scratch {}, malformed {}, skipped_events {}, skipped_blocks {}, skipped_entries {}, "
-             "enters_not_kept {}, threads_evicted {}, threads_refused {}, fds_refused {}, containers_refused {}, "
-             "malformed_containers {})\n",
-             source.events, totals.detections, seconds, seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0,
-             source.lost() + totals.malformed, source.lost_ring_full, source.lost_scratch, totals.malformed, source.skipped_events,
-             source.skipped_blocks, source.skipped_entries, source.enters_not_kept, tables.threads_evicted, tables.threads_refused,
-             tables.fds_refused, tables.containers_refused, tables.malformed_containers);
+  fmt::print(
+      stderr,
+      "events: {}\ndetections: {}\nseconds: {:.3f}\nevents/s: {:.0f}\n"
+      "losses: {} (ring_full {}, scratch {}, malformed {}, skipped_events {}, skipped_blocks {}, skipped_entries {}, "
+      "enters_not_kept {}, threads_evicted {}, threads_refused {}, fds_refused {}, containers_refused {}, "
+      "malformed_containers {})\n",
+      source.events, totals.detections, seconds, seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0,
+      source.lost() + totals.malformed, source.lost_ring_full, source.lost_scratch, totals.malformed,
+      source.skipped_events, source.skipped_blocks, source.skipped_entries, source.enters_not_kept,
+      tables.threads_evicted, tables.threads_refused, tables.fds_refused, tables.containers_refused,
+      tables.malformed_containers);
+}
+
+/// The path in front, once, and the offset behind it.
+Error located(Error error, const std::string& path) {
+  if (error.message.starts_with(path + ": ")) error.message.erase(0, path.size() + 2);
+  if (error.where.empty() || error.where == path) {
+    error.where = path;
+  } else {
+    error.where = fmt::format("{}: at byte {}", path, error.where);
+  }
+  return error;
 }
 
 /// Everything up to the end of the capture, or up to where it breaks.
-Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer, Totals& totals) {
-  QUELL_TRY(const auto source, capture::open_scap(path));
+Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer,
+                    Totals& totals) {
+  // Standard input by its usual name.
+  auto opened = capture::open_scap(path == "-" ? "/dev/stdin" : path);
+  if (!opened) return located(opened.error(), path);
+  const std::unique_ptr<capture::EventSource> source = *std::move(opened);
   enrich::StateTables tables({});
   detect::Engine engine(rules.program);
   Result<void> printed;
@@ -85,11 +103,7 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
   }
   add(totals, evaluator, *source, tables);
   if (!printed) return printed;
-  if (!ended) {
-    Error error = ended.error();
-    error.where = error.where.empty() ? path : path + ":" + error.where;
-    return error;
-  }
+  if (!ended) return located(ended.error(), path);
   return {};
 }
 
@@ -114,8 +128,10 @@ Exit detect(const Globals& globals, Options options) {
     const auto priority = parse_priority(options.minimum_priority);
     if (!priority) {
       return fail({Code::invalid_argument,
-                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, informational, debug",
-                               options.minimum_priority), {}});
+                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, "
+                               "informational, debug",
+                               options.minimum_priority),
+                   {}});
     }
     engine_options.minimum_priority = *priority;
   }
@@ -145,14 +161,23 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
   CLI::App* command = add_command(app, "detect", "Run recorded captures through the rules",
                                   "  quell detect attack.scap\n"
                                   "  quell detect attack.scap --rules my_rules.yaml -o json --stats");
-  command->add_option("FILE", options->files, "captures (.scap, plain or gzip; - for stdin); a folder or .yaml file counts as --rules")
-      ->required()->type_name("");
-  command->add_option("-r,--rules", options->rules, "a rule file or a folder of them; may be repeated (default: the installed rules)")
-      ->type_name("PATH")->expected(1)->take_all();
-  command->add_flag("--stats", options->stats, "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
+  command
+      ->add_option("FILE", options->files,
+                   "captures (.scap, plain or gzip; - for stdin); a folder or .yaml file counts as --rules")
+      ->required()
+      ->type_name("");
+  command
+      ->add_option("-r,--rules", options->rules,
+                   "a rule file or a folder of them; may be repeated (default: the installed rules)")
+      ->type_name("PATH")
+      ->expected(1)
+      ->take_all();
+  command->add_flag("--stats", options->stats,
+                    "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
   command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
-  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")->type_name("PRIORITY");
+  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
+      ->type_name("PRIORITY");
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });
 }
 

@@ -23,7 +23,9 @@ void Evaluator::run(const EventBatch& batch) {
 }
 
 void Evaluator::inject(std::span<const uint8_t> event) {
-  evaluate(event, {.offset = 0, .len = static_cast<uint32_t>(event.size()), .skipped_before = 0, .cpu = 0, .state_only = false});
+  evaluate(
+      event,
+      {.offset = 0, .len = static_cast<uint32_t>(event.size()), .skipped_before = 0, .cpu = 0, .state_only = false});
 }
 
 void Evaluator::evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot& slot) {

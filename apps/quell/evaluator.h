@@ -1,5 +1,6 @@
 #pragma once
-// One stream of events through the state tables and the rules, on the thread that calls. Replay and live go through here.
+// One stream of events through the state tables and the rules, on the thread that calls. Replay and live go through
+// here.
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -17,16 +18,16 @@ namespace quell::cli {
 
 struct EvaluatorOptions {
   bool is_live = false;
-  std::string origin;    // what evidence references begin with: "scap:PATH", "live:BOOT_ID"
-  std::string hostname;  // empty: the one of the stream's own machine
+  std::string origin;            // what evidence references begin with: "scap:PATH", "live:BOOT_ID"
+  std::string hostname;          // empty: the one of the stream's own machine
   const Clock* clock = nullptr;  // live: stamps when a rule had matched; null in replays
   std::function<void(Detection&&)> on_detection;
 };
 
 class Evaluator {
  public:
-  /// Borrows both. `is_live` decides how ids are made: from the evidence in replays, so that the same capture gives the same
-  /// ids; at random for live events.
+  /// Borrows both. `is_live` decides how ids are made: from the evidence in replays, so that the same capture gives the
+  /// same ids; at random for live events.
   Evaluator(enrich::StateTables& tables, detect::Engine& engine, EvaluatorOptions options);
 
   /// Starts the stream, or starts it anew: everything known is void.
@@ -55,7 +56,7 @@ class Evaluator {
   capture::ScapWriter* recorder_ = nullptr;
   Result<void> record_status_;
   uint64_t number_ = 0;
-  uint64_t event_count_ = 0;      // shown to the rules
+  uint64_t event_count_ = 0;  // shown to the rules
   uint64_t detection_count_ = 0;
   uint64_t malformed_count_ = 0;
 };

@@ -14,7 +14,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kFillTimeout = 100 * kMillisecond;
 constexpr uint64_t kFillTimeoutWhileHolding = 10 * kMillisecond;
 constexpr uint64_t kPublishInterval = 100 * kMillisecond;
-// Containers that were there before us are described before their first event is evaluated, if the runtime is quick about it.
+// Containers that were there before us are described before their first event is evaluated, if the runtime is quick
+// about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
 
@@ -34,7 +35,8 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
   return lane;
 }
 
-LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<const LoadedRules> rules, Options options)
+LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<const LoadedRules> rules,
+                   Options options)
     : options_([&] {
         Options own = std::move(options);
         own.tables.live = true;
@@ -50,12 +52,13 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
       rules_(std::move(rules)),
       tables_(options_.tables),
       engine_(rules_->program),
-      pending_({},
-               [this](std::string_view name) {
-                 const detect::Rule* rule = rules_->find(name);
-                 return rule != nullptr ? rule->output : std::string();
-               },
-               options_.emit),
+      pending_(
+          {},
+          [this](std::string_view name) {
+            const detect::Rule* rule = rules_->find(name);
+            return rule != nullptr ? rule->output : std::string();
+          },
+          options_.emit),
       evaluator_(tables_, engine_,
                  {.is_live = true,
                   .origin = "live:" + options_.boot_id,
@@ -109,9 +112,11 @@ void LiveLane::take_answers() {
   for (const os::LookupAnswer& answer : answers_) {
     if (lookups_open_ > 0) --lookups_open_;
     if (answer.info != nullptr) {
-      // As an event, metadata has its place in the order of things: the recording and its replay know it from there on, too.
+      // As an event, metadata has its place in the order of things: the recording and its replay know it from there on,
+      // too.
       const uint64_t ts_ns = last_event_ns_ != 0 ? last_event_ns_ : options_.clock->realtime_ns();
-      evaluator_.inject(EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
+      evaluator_.inject(
+          EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
       tables_.set_container_info(answer.full_id, answer.info);
     }
     pending_.answer(answer.full_id, answer.info, answer.reason, answer.final);

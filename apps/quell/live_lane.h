@@ -1,6 +1,6 @@
 #pragma once
-// The engine thread of a running quell: the sensor's events through the tables and the rules. Everything slow is elsewhere; what
-// others want from here is applied between two batches.
+// The engine thread of a running quell: the sensor's events through the tables and the rules. Everything slow is
+// elsewhere; what others want from here is applied between two batches.
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -20,7 +20,7 @@ namespace quell::cli {
 struct LaneStatus {
   capture::SourceCounters source;
   enrich::Counters tables;
-  uint64_t events = 0;      // shown to the rules
+  uint64_t events = 0;  // shown to the rules
   uint64_t detections = 0;
   uint64_t malformed = 0;
   uint64_t rules = 0;
@@ -34,7 +34,7 @@ struct LaneStatus {
 class LiveLane {
  public:
   struct Options {
-    enrich::Options tables;   // how /proc is read; on_new_container belongs to the lane
+    enrich::Options tables;  // how /proc is read; on_new_container belongs to the lane
     std::string boot_id;
     std::string hostname;
     std::string record_path;  // empty: nothing is recorded
@@ -47,8 +47,8 @@ class LiveLane {
   static Result<std::unique_ptr<LiveLane>> create(std::unique_ptr<capture::LiveSource> source,
                                                   std::shared_ptr<const LoadedRules> rules, Options options);
 
-  /// Runs until stop() or until the source ends; then sends what is held back and closes the recording. The calling thread is the
-  /// engine thread. Errors: those of the source (gone), and of closing the recording.
+  /// Runs until stop() or until the source ends; then sends what is held back and closes the recording. The calling
+  /// thread is the engine thread. Errors: those of the source (gone), and of closing the recording.
   Result<void> run();
 
   // Any thread:

@@ -50,13 +50,16 @@ std::string suggestion(const CLI::App& app, std::string_view word) {
 
 /// The message of a line that did not parse, in our words.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_name() == "ExtrasError" || error.get_name() == "RequiredError") {
-    std::vector<std::string> extra = app.remaining(true);
-    if (!extra.empty()) {
-      return fmt::format("\"{}\" is not known here{}", extra.front(), suggestion(app, extra.front()));
-    }
+  if (error.get_name() != "ExtrasError" && error.get_name() != "RequiredError") return error.what();
+  std::vector<std::string> extra = app.remaining(true);
+  if (extra.empty() && error.get_name() == "ExtrasError") {
+    // A subcommand's own extras are not kept; the library's message ends with them.
+    const std::string_view message = error.what();
+    const size_t colon = message.rfind(": ");
+    if (colon != std::string_view::npos) extra.emplace_back(split(message.substr(colon + 2), ' ').front());
   }
-  return error.what();
+  if (extra.empty()) return error.what();
+  return fmt::format("\"{}\" is not known here{}", extra.front(), suggestion(app, extra.front()));
 }
 
 std::string help_command(const CLI::App& app) {
@@ -71,7 +74,7 @@ Exit run(int argc, char** argv) {
   CLI::App app("Quell detects attacks at the kernel and lets you contain them.", "quell");
   Globals globals;
   Action action;
-  app.footer(kExamples);
+  show_examples_first(app, kExamples);
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "this text");
   app.set_version_flag("--version", fmt::format("quell {} ({})", kVersion, kCommit), "version and commit");

@@ -1,6 +1,6 @@
 #pragma once
-// Detections of containers that nobody has described yet. They wait a moment for the runtime's answer, in order, while events
-// are evaluated on; then they go out as they are and are completed where they are stored.
+// Detections of containers that nobody has described yet. They wait a moment for the runtime's answer, in order, while
+// events are evaluated on; then they go out as they are and are completed where they are stored.
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -35,7 +35,8 @@ class PendingDetections {
 
   void add(Detection&& detection, uint64_t now_ns);
   /// The runtime's answer. `info` null: not known for `reason`; `final`: nobody asks again.
-  void answer(const std::string& full_id, const std::shared_ptr<const Container>& info, const std::string& reason, bool final);
+  void answer(const std::string& full_id, const std::shared_ptr<const Container>& info, const std::string& reason,
+              bool final);
   /// Sends what has waited long enough.
   void tick(uint64_t now_ns);
   /// Sends everything: the end.

@@ -81,8 +81,9 @@ Exit record(const Globals& globals, const Options& options) {
   lane_options.emit = [](OutgoingDetection&&) {};
   const auto lane = LiveLane::create(std::move(*source), nothing, std::move(lane_options));
   if (!lane) return fail(lane.error());
-  say(globals, fmt::format("recording {} to {}{}; Ctrl-C ends it", options.scope.empty() ? "this machine" : options.scope, options.out,
-                           duration_ms == 0 ? std::string() : fmt::format(" for {}", options.duration)));
+  say(globals,
+      fmt::format("recording {} to {}{}; Ctrl-C ends it", options.scope.empty() ? "this machine" : options.scope,
+                  options.out, duration_ms == 0 ? std::string() : fmt::format(" for {}", options.duration)));
 
   Result<void> ended;
   std::atomic<bool> has_ended{false};
@@ -112,14 +113,23 @@ Exit record(const Globals& globals, const Options& options) {
 
 void add_record(CLI::App& app, const Globals& globals, Action& run) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = add_command(app, "record", "Write a .scap capture of a scope",
-                                  "  quell record --scope container:web --out web.scap --for 10s\n"
-                                  "  quell record --scope pid:4711 --out build.scap --for 1m --events execve,openat,connect");
-  command->add_option("--scope", options->scope, "cgroup:PATH, container:ID|NAME or pid:PID (default: the whole machine)")->type_name("SCOPE");
+  CLI::App* command =
+      add_command(app, "record", "Write a .scap capture of a scope",
+                  "  quell record --scope container:web --out web.scap --for 10s\n"
+                  "  quell record --scope pid:4711 --out build.scap --for 1m --events execve,openat,connect");
+  command
+      ->add_option("--scope", options->scope, "cgroup:PATH, container:ID|NAME or pid:PID (default: the whole machine)")
+      ->type_name("SCOPE");
   command->add_option("--out", options->out, "the capture to write (gzip)")->required()->type_name("FILE");
   command->add_option("--for", options->duration, "how long, such as 10s (default: until Ctrl-C)")->type_name("TIME");
-  command->add_option("-r,--rules", options->rules, "only the events that these rules ask for")->type_name("PATH")->expected(1, -1)->take_all();
-  command->add_option("--events", options->events, "only these events, such as execve,openat")->type_name("NAME,…")->expected(1, -1)->take_all();
+  command->add_option("-r,--rules", options->rules, "only the events that these rules ask for")
+      ->type_name("PATH")
+      ->expected(1, -1)
+      ->take_all();
+  command->add_option("--events", options->events, "only these events, such as execve,openat")
+      ->type_name("NAME,…")
+      ->expected(1, -1)
+      ->take_all();
   command->add_option("--docker-socket", options->sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->sockets.containerd, "containerd's socket")->type_name("PATH");
   command->callback([&globals, &run, options] { run = [&globals, options] { return record(globals, *options); }; });

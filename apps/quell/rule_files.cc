@@ -19,7 +19,8 @@ Result<void> add_folder(const fs::path& folder, std::vector<std::string>& files)
   std::vector<std::string> found;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const auto extension = it->path().extension();
-    if ((extension == ".yaml" || extension == ".yml") && it->is_regular_file(error)) found.push_back(it->path().string());
+    if ((extension == ".yaml" || extension == ".yml") && it->is_regular_file(error))
+      found.push_back(it->path().string());
   }
   if (error) return errno_error(error.value(), "cannot read the folder of rules", folder.string());
   std::sort(found.begin(), found.end());
@@ -51,7 +52,8 @@ Result<std::vector<std::string>> find_rule_files(const std::vector<std::string>&
       if (const fs::path clone = rules_of_clone(); !clone.empty()) QUELL_CHECK(add_folder(clone, files));
     }
     if (files.empty()) {
-      return Error{Code::not_found, fmt::format("no rules in {} and {}; name some with --rules PATH", kShipped, kOwn), {}};
+      return Error{
+          Code::not_found, fmt::format("no rules in {} and {}; name some with --rules PATH", kShipped, kOwn), {}};
     }
     return files;
   }

@@ -27,7 +27,8 @@ bool is_in_group(const os::ProcessFacts& facts, const std::string& group) {
     const size_t equals = part.find('=');
     if (equals == std::string_view::npos) return;
     const std::string_view path = part.substr(equals + 1);
-    if (path == group || (path.starts_with(group) && path.size() > group.size() && path[group.size()] == '/')) inside = true;
+    if (path == group || (path.starts_with(group) && path.size() > group.size() && path[group.size()] == '/'))
+      inside = true;
   });
   return inside;
 }
@@ -82,7 +83,9 @@ Result<WatchScope> resolve_scope(std::string_view text, const os::Os& machine,
   if (scope.sensor.kind == capture::Scope::Kind::cgroup) {
     QUELL_TRY(const capture::CgroupMounts mounts, capture::CgroupMounts::find());
     QUELL_CHECK(capture::resolve_cgroup(scope.sensor.path, mounts));
-    scope.contains = [group = below_mount(scope.sensor.path)](const os::ProcessFacts& facts) { return is_in_group(facts, group); };
+    scope.contains = [group = below_mount(scope.sensor.path)](const os::ProcessFacts& facts) {
+      return is_in_group(facts, group);
+    };
   } else if (scope.sensor.kind == capture::Scope::Kind::tree) {
     QUELL_CHECK(machine.process_facts(scope.sensor.pid));
     scope.contains = [&machine, root = scope.sensor.pid](const os::ProcessFacts& facts) {

@@ -21,7 +21,8 @@ struct WatchScope {
 };
 
 /// "" (all), "cgroup:PATH", "container:ID|NAME", "pid:PID". Borrows `machine` for as long as `contains` is used.
-/// Errors: invalid_argument (form, ambiguous name), not_found (no such group, container or process), unavailable (no runtime).
+/// Errors: invalid_argument (form, ambiguous name), not_found (no such group, container or process), unavailable (no
+/// runtime).
 Result<WatchScope> resolve_scope(std::string_view text, const os::Os& machine,
                                  const std::vector<std::unique_ptr<os::Runtime>>& runtimes);
 

@@ -41,16 +41,24 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
   CLI::App* command = add_command(app, "up", "Watch this machine: sensor, rules, detections, responses",
                                   "  quell up\n"
                                   "  quell up --scope container:web --rules my_rules.yaml -o json");
-  command->add_option("--scope", options->daemon.scope, "watch, and let actions touch, only cgroup:PATH, container:ID|NAME or pid:PID")
+  command
+      ->add_option("--scope", options->daemon.scope,
+                   "watch, and let actions touch, only cgroup:PATH, container:ID|NAME or pid:PID")
       ->type_name("SCOPE");
   command->add_option("-r,--rules", options->daemon.rules, "rule files or folders (default: the installed rules)")
-      ->type_name("PATH")->expected(1, -1)->take_all();
-  command->add_option("--listen", options->listen, "where health and metrics are served; port 0 picks a free one (default 127.0.0.1:7555)")
+      ->type_name("PATH")
+      ->expected(1, -1)
+      ->take_all();
+  command
+      ->add_option("--listen", options->listen,
+                   "where health and metrics are served; port 0 picks a free one (default 127.0.0.1:7555)")
       ->type_name("ADDR:PORT");
-  command->add_option("--record", options->daemon.record_path, "also write every evaluated event to this capture")->type_name("FILE");
+  command->add_option("--record", options->daemon.record_path, "also write every evaluated event to this capture")
+      ->type_name("FILE");
   command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
-  command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")->type_name("PATH");
+  command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
+      ->type_name("PATH");
   command->callback([&globals, &run, options] { run = [&globals, options] { return up(globals, *options); }; });
 }
 

@@ -56,7 +56,8 @@ struct ApiServices {
   std::function<Health()> health;
   std::function<std::string()> metrics;  // Prometheus text
 
-  /// A dry run: what it would touch, as one JSON object with the guard's answer under `refusal`. Nothing journaled or done.
+  /// A dry run: what it would touch, as one JSON object with the guard's answer under `refusal`. Nothing journaled or
+  /// done.
   std::function<Result<std::string>(const Command&)> preview_action;
   /// Returns when the outcome is known. A refusal by a guard is a record, too (state refused_guard), not an Error.
   std::function<Result<ActionOutcome>(const Command&)> run_action;

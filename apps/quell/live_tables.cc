@@ -1,0 +1,83 @@
+#include "apps/quell/live_tables.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+
+#include "base/text.h"
+#include "capture/proc/scan.h"
+
+namespace quell::cli {
+namespace {
+
+// What a container's own passwd may hold before we stop reading it.
+constexpr size_t kMaxAccountLines = 65'536;
+
+/// Calls visit(parts) for each line of a colon-separated file with at least `columns` parts.
+bool for_each_account(const std::string& path, size_t columns,
+                      const std::function<void(const std::vector<std::string_view>&)>& visit) {
+  std::ifstream file(path);
+  if (!file) return false;
+  size_t lines = 0;
+  for (std::string line; lines < kMaxAccountLines && std::getline(file, line); ++lines) {
+    const auto parts = split(line, ':');
+    if (parts.size() >= columns) visit(parts);
+  }
+  return true;
+}
+
+bool read_accounts(int64_t pid, std::vector<User>& users, std::vector<Group>& groups) {
+  const std::string root = fmt::format("/proc/{}/root", pid);
+  const bool has_users = for_each_account(root + "/etc/passwd", 7, [&](const std::vector<std::string_view>& parts) {
+    uint64_t uid = 0, gid = 0;
+    if (!parse_u64(parts[2], uid) || !parse_u64(parts[3], gid)) return;
+    users.push_back({static_cast<uint32_t>(uid), static_cast<uint32_t>(gid), std::string(parts[0]),
+                     std::string(parts[5]), std::string(parts[6])});
+  });
+  const bool has_groups = for_each_account(root + "/etc/group", 3, [&](const std::vector<std::string_view>& parts) {
+    uint64_t gid = 0;
+    if (parse_u64(parts[2], gid)) groups.push_back({static_cast<uint32_t>(gid), std::string(parts[0])});
+  });
+  return has_users || has_groups;
+}
+
+}  // namespace
+
+Result<Snapshot> scan_machine() { return capture::scan_proc({}); }
+
+enrich::Options live_table_options() {
+  // Shared by the functions below; all of them are called by the engine thread.
+  const auto scanner = std::make_shared<capture::ProcScanner>(capture::ScanOptions{});
+  enrich::Options options;
+  options.read_thread = [scanner](int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds) {
+    auto found = scanner->lookup(tid);
+    if (!found) return false;
+    for (Thread& thread : found->threads) {
+      if (thread.tid != tid) continue;
+      out = std::move(thread);
+      if (out.is_main()) fds = std::move(found->fds.fds);
+      return true;
+    }
+    return false;
+  };
+  options.read_fd = [scanner](int64_t pid, int64_t number, Fd& out) {
+    auto found = scanner->lookup(pid);
+    if (!found) return false;
+    for (auto& [fd, entry] : found->fds.fds) {
+      if (fd != number) continue;
+      out = std::move(entry);
+      return true;
+    }
+    return false;
+  };
+  // A recycled tid announces itself by its own clone event; here it is enough that the thread is there.
+  options.is_alive = [](const Thread& thread) {
+    return access(fmt::format("/proc/{}/task/{}", thread.pid, thread.tid).c_str(), F_OK) == 0;
+  };
+  options.read_users = read_accounts;
+  return options;
+}
+
+}  // namespace quell::cli
