@@ -1,14 +1,21 @@
 #pragma once
-// Paths as text: no file system is asked. Rules speak of the path that the program named, made absolute.
+// Paths as text: no file system is asked, because an event is about a moment that is gone. Rules speak of the path that
+// the program named, made absolute.
 #include <string>
 #include <string_view>
 
 namespace quell {
 
-/// `name` made absolute and normalised: joined to `directory` unless it is absolute, "//", "." and ".." collapsed, no trailing "/"
-/// (but "/" itself). A result longer than kMaxPath becomes "/DIR_TOO_LONG/FILENAME_TOO_LONG".
-std::string absolute_path(std::string_view directory, std::string_view name);
-
 inline constexpr size_t kMaxPath = 1024;
+/// Stands for a directory descriptor that is not in the table.
+inline constexpr std::string_view kUnknownDirectory = "<UNKNOWN>";
+/// What a path becomes that is longer than kMaxPath.
+inline constexpr std::string_view kPathTooLong = "/DIR_TOO_LONG/FILENAME_TOO_LONG";
+
+/// `name` made absolute and normalised: joined to `directory` unless it is absolute, "//", "." and ".." collapsed, no
+/// trailing "/" (but "/" itself). ".." stops at "/", and at kUnknownDirectory: nobody knows what is above it. Below an
+/// empty directory a relative name stays relative and keeps its leading "..". A result longer than kMaxPath becomes
+/// kPathTooLong.
+std::string absolute_path(std::string_view directory, std::string_view name);
 
 }  // namespace quell

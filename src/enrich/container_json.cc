@@ -86,6 +86,7 @@ std::string json_map(const std::map<std::string, std::string>& entries) {
 
 Result<Container> parse_container_json(std::string_view text) {
   while (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+  if (text.empty()) return malformed("container metadata is empty");
   // One per thread: it keeps its buffers between calls.
   thread_local dom::parser parser;
   dom::object root, object;

@@ -1,6 +1,6 @@
 // Descriptors that are not sockets, and the tables that hold all of them.
+#include "base/path.h"
 #include "enrich/impl.h"
-#include "enrich/path.h"
 
 namespace quell::enrich {
 namespace {
@@ -141,7 +141,7 @@ void StateTables::Impl::opened(const Event& event, int64_t dirfd, std::string_vi
   if (flags & kOpenUpperLayer) fd.flags |= kFdUpperLayer;
   if (flags & kOpenLowerLayer) fd.flags |= kFdLowerLayer;
   if (!name.empty()) {
-    fd.name = normalise_path(name.front() == '/' ? std::string_view{} : directory_of(dirfd), name);
+    fd.name = absolute_path(name.front() == '/' ? std::string_view{} : directory_of(dirfd), name);
     fd.name_raw = name;
   }
   create_fd(*context_.result, std::move(fd));

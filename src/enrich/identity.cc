@@ -1,4 +1,5 @@
 // Who a thread acts as and where: ids, capabilities, name, session, working directory, limits.
+#include "base/path.h"
 #include "enrich/impl.h"
 #include "enrich/path.h"
 
@@ -102,7 +103,7 @@ void StateTables::Impl::on_chdir(const Event& event) {
   const std::string_view path = event.param(1).text();
   if (!succeeded(context_) || path.empty()) return;
   Entry& owner = entry_->owner();
-  set_cwd(owner, normalise_path(owner.cwd, path));
+  set_cwd(owner, absolute_path(owner.cwd, path));
 }
 
 void StateTables::Impl::on_fchdir(const Event&) {
@@ -121,7 +122,7 @@ void StateTables::Impl::on_getcwd(const Event& event) {
 void StateTables::Impl::on_chroot(const Event& event) {
   const std::string_view path = event.param(1).text();
   if (!succeeded(context_) || path.empty()) return;
-  entry_->root = normalise_path(entry_->owner().cwd, path);
+  entry_->root = absolute_path(entry_->owner().cwd, path);
   join_container(*entry_, entry_->cgroups);
   changed(*entry_);
 }

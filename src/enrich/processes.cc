@@ -1,6 +1,7 @@
 // The life of processes: clone, exec, exit; and what it means for the tree, the groups and the containers.
 #include <algorithm>
 
+#include "base/path.h"
 #include "enrich/impl.h"
 #include "enrich/path.h"
 
@@ -348,7 +349,7 @@ void StateTables::Impl::on_exec(const Event& event) {
   if (const std::string_view trusted = event.param(kExecTrustedPath).text(); !trusted.empty()) {
     entry.exepath = without_deleted_mark(trusted);
   } else if (const std::string_view filename = event.param(kExecFilename).text(); !filename.empty()) {
-    entry.exepath = normalise_path(entry.owner().cwd, filename);
+    entry.exepath = absolute_path(entry.owner().cwd, filename);
   } else {
     entry.exepath.clear();  // the old image's path would be a lie
   }

@@ -38,7 +38,8 @@ struct LookupCounters {
   std::map<std::string, uint64_t> failed_attempts;  // of one runtime, by "runtime:code"
 };
 
-/// request() and poll() belong to any thread, usually the engine's; neither ever waits for a runtime.
+/// request() and poll() belong to any thread, usually the engine's; neither ever waits for a runtime. Answers wait
+/// without a bound of their own: whoever requests also polls, and there are at most two answers to a request.
 class ContainerLookup {
  public:
   using Milliseconds = std::chrono::milliseconds;

@@ -223,10 +223,14 @@ std::string ContainerdRuntime::image_digest(const Record& record) const {
   return digest;
 }
 
-void ContainerdRuntime::add_pod_facts(const Record& record, Container& container) const {
+ContainerStatus::State ContainerdRuntime::add_pod_facts(const Record& record, Container& container) const {
+  using State = ContainerStatus::State;
+  State state = State::unknown;
   if (!container.is_pod_sandbox) {
     if (auto status = cri_container(peer_, record.id, timeout_ms_)) {
       container.name = status->name;
+      // The CRI plugin deletes the task when it ends: without one, whether it ever started decides.
+      state = status->started ? State::exited : State::created;
       if (!status->image.empty() && !status->image.starts_with("sha256:")) container.image = status->image;
       container.image_id = status->image_ref;
       for (auto& [key, value] : status->labels) container.labels.insert_or_assign(key, value);
@@ -235,9 +239,10 @@ void ContainerdRuntime::add_pod_facts(const Record& record, Container& container
     }
   }
   const std::string sandbox_id = container.is_pod_sandbox ? record.id : container.pod_sandbox_id;
-  if (sandbox_id.empty()) return;
+  if (sandbox_id.empty()) return state;
   auto sandbox = cri_sandbox(peer_, sandbox_id, timeout_ms_);
-  if (!sandbox) return;
+  if (!sandbox) return state;
+  if (container.is_pod_sandbox) state = sandbox->ready ? State::created : State::exited;
   container.pod_labels = std::move(sandbox->labels);
   container.ip = sandbox->ip;
   container.cni_json = std::move(sandbox->cni_json);
@@ -248,6 +253,7 @@ void ContainerdRuntime::add_pod_facts(const Record& record, Container& container
   container.labels.emplace(kPodName, sandbox->pod_name);
   container.labels.emplace(kPodNamespace, sandbox->pod_namespace);
   container.labels.emplace(kPodUid, sandbox->pod_uid);
+  return state;
 }
 
 Result<ContainerStatus> ContainerdRuntime::inspect(std::string_view id_or_name) const {
@@ -270,6 +276,7 @@ Result<ContainerStatus> ContainerdRuntime::inspect(std::string_view id_or_name) 
   container->host_network = spec.host_network;
   container->host_ipc = spec.host_ipc;
 
+  auto without_task = ContainerStatus::State::created;
   const std::string kind = value_of(record.labels, kKindLabel);
   container->type = kind.empty() ? ContainerType::containerd : ContainerType::cri;
   if (container->type == ContainerType::cri) {
@@ -283,7 +290,7 @@ Result<ContainerStatus> ContainerdRuntime::inspect(std::string_view id_or_name) 
                                      std::pair{kPodNamespace, "io.kubernetes.cri.sandbox-namespace"},
                                      std::pair{kPodUid, "io.kubernetes.cri.sandbox-uid"}})
       if (std::string value = annotation(key); !value.empty()) container->labels.emplace(label, value);
-    add_pod_facts(record, *container);
+    without_task = add_pod_facts(record, *container);
   }
   const ImageName image = split_image_name(container->image);
   container->image_repository = image.repository;
@@ -293,7 +300,7 @@ Result<ContainerStatus> ContainerdRuntime::inspect(std::string_view id_or_name) 
     container->image_id.erase(0, at + 7);
 
   ContainerStatus status;
-  status.state = ContainerStatus::State::created;
+  status.state = without_task;
   auto running = task(record.runtime_namespace, record.id);
   if (!running && running.error().code != Code::not_found) return running.error();
   if (running) {

@@ -55,7 +55,8 @@ class ContainerdRuntime final : public Runtime {
   Result<void> signal_task(const Record& record, int number, bool all) const;
   Result<bool> wait_stopped(const Record& record, uint64_t timeout_ms) const;
   std::string image_digest(const Record& record) const;
-  void add_pod_facts(const Record& record, Container& container) const;
+  /// Returns the state of a container that has no task any more, or not yet.
+  ContainerStatus::State add_pod_facts(const Record& record, Container& container) const;
 
   static Record read_record(std::string_view bytes, const std::string& runtime_namespace);
   static Task read_task(std::string_view bytes);

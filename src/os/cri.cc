@@ -76,6 +76,9 @@ Result<CriContainer> cri_container(const UnixPeer& peer, const std::string& id, 
             if (metadata.field() == 1) out.name = metadata.text();
           break;
         }
+        case 3:  // state: CREATED is 0
+          out.started = status.number() != 0;
+          break;
         case 4:
           out.created_ns = static_cast<int64_t>(status.number());
           break;
@@ -134,6 +137,9 @@ Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint
           }
           break;
         }
+        case 3:  // state: READY is 0
+          out.ready = status.number() == 0;
+          break;
         case 4:
           out.created_ns = static_cast<int64_t>(status.number());
           break;

@@ -20,6 +20,7 @@ struct CriContainer {
   std::string user;
   bool privileged = false;
   int64_t created_ns = 0, started_ns = 0;
+  bool started = false;  // at some time: it runs or has exited
 };
 
 struct CriSandbox {
@@ -29,6 +30,7 @@ struct CriSandbox {
   std::string cni_json;  // result of the network plugin
   bool host_pid = false, host_network = false, host_ipc = false;
   int64_t created_ns = 0;
+  bool ready = true;  // false once it was stopped
 };
 
 /// Errors: not_found; unsupported (the CRI plugin is switched off); those of grpc_call.

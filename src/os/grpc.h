@@ -10,7 +10,7 @@
 namespace quell::os {
 
 struct GrpcCall {
-  std::string method;                // "/containerd.services.tasks.v1.Tasks/Get"
+  std::string method;                     // "/containerd.services.tasks.v1.Tasks/Get"
   std::string containerd_namespace = {};  // empty: none is sent
   uint32_t timeout_ms = 5000;
 };

@@ -19,7 +19,7 @@ struct UnixPeer {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string path;                  // with the query, percent-encoded
+  std::string path;                       // with the query, percent-encoded
   std::vector<std::string> headers = {};  // "name: value"
   std::string body = {};
   bool http2 = false;  // with prior knowledge, as gRPC wants it

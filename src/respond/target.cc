@@ -27,6 +27,22 @@ std::string cgroup_path(const os::ProcessFacts& facts) {
   return !freezer.empty() ? freezer : (!v2.empty() ? v2 : other);
 }
 
+// Ids can be free text, so one can stand in a path by accident: the container's own pid 1 settles it.
+bool shares_cgroup(const World& world, const os::ProcessFacts& facts, int64_t init_pid) {
+  if (init_pid <= 0) return false;
+  if (facts.id.pid == init_pid) return true;
+  const auto init = world.os.process_facts(init_pid);
+  if (!init) return false;
+  bool shared = false;
+  for_each_part(init->cgroups, [&](std::string_view theirs) {
+    if (theirs.ends_with("=/") || theirs.ends_with("=")) return;
+    for_each_part(facts.cgroups, [&](std::string_view ours) {
+      shared |= ours == theirs || (ours.starts_with(theirs) && ours[theirs.size()] == '/');
+    });
+  });
+  return shared;
+}
+
 void fill_process(Subject& subject, os::ProcessHandle handle) {
   const os::ProcessFacts& facts = handle.facts();
   Target& target = subject.target;
@@ -204,7 +220,7 @@ void find_container_of(const World& world, const os::ProcessFacts& facts, Subjec
     for (const std::string& id : *ids) {
       if (!in_path(id)) continue;
       auto status = runtime->inspect(id);
-      if (!status) continue;
+      if (!status || !shares_cgroup(world, facts, status->pid)) continue;
       fill_container(subject, *runtime, std::move(*status));
       return;
     }

@@ -38,8 +38,16 @@ class Attack : public ::testing::Test {
       std::cout << "SKIPPED: " << why_not << "\n";
       GTEST_SKIP() << why_not;
     }
-    up = QuellUp::start({"--scope", "cgroup:" + env->cgroup_root(), "--rules", QUELL_SOURCE_DIR "/content/rules", "--docker-socket",
-                         env->sockets().docker, "--containerd-socket", env->sockets().containerd});
+    // The sensor's scope is there before the first container is. The environment removes it.
+    for (const char* mount : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"})
+      if (std::filesystem::exists(std::string(mount) + "/cgroup.controllers")) std::filesystem::create_directories(mount + env->cgroup_root());
+    start({});
+  }
+  void start(std::vector<std::string> more) {
+    std::vector<std::string> arguments{"--scope", "cgroup:" + env->cgroup_root(), "--rules", QUELL_SOURCE_DIR "/content/rules", "--docker-socket",
+                                       env->sockets().docker, "--containerd-socket", env->sockets().containerd};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    up = QuellUp::start(arguments);
     ASSERT_NE(up, nullptr);
   }
 
@@ -159,9 +167,7 @@ TEST_F(Attack, InPod) {
 // What is recorded while it is evaluated gives the same detections again.
 TEST_F(Attack, RecordingReplaysToTheSameDetections) {
   up.reset();
-  up = QuellUp::start({"--scope", "cgroup:" + env->cgroup_root(), "--rules", QUELL_SOURCE_DIR "/content/rules", "--docker-socket",
-                       env->sockets().docker, "--containerd-socket", env->sockets().containerd, "--record", "/var/tmp/quell-e2e-recorded.scap"});
-  ASSERT_NE(up, nullptr);
+  ASSERT_NO_FATAL_FAILURE(start({"--record", "/var/tmp/quell-e2e-recorded.scap"}));
   const auto id = env->run_docker({.name = "e2e-record", .command = {"/attacker", "wait"}});
   ASSERT_TRUE(id) << id.error().str();
   ASSERT_TRUE(env->exec_docker(*id, {"/attacker", "read", "/etc/shadow"}));

@@ -1,8 +1,13 @@
 // The runtimes against real daemons: Docker's containers, ctr's, and a Kubernetes pod's made through the CRI.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <thread>
@@ -337,6 +342,7 @@ TEST_F(Containers, PodOfKubernetes) {
   pause_and_prove(*containerd, pod->container_id);
   EXPECT_TRUE(containerd->kill(pod->container_id));
   EXPECT_EQ(state(*containerd, pod->container_id), State::exited);
+  EXPECT_EQ(containerd->pause(pod->container_id).error().code, Code::conflict);
   EXPECT_TRUE(environment->remove_pod(*pod));
   EXPECT_EQ(containerd->inspect(pod->container_id).error().code, Code::not_found);
 }
@@ -399,8 +405,57 @@ TEST_F(Containers, LookupWhileContainersComeAndGo) {
       std::any_of(answers.begin(), answers.end(), [](const LookupAnswer& a) { return a.final && !a.reason.empty(); }));
 }
 
+TEST_F(Containers, WhatACrashedRunLeavesIsRemoved) {
+  int report[2];
+  ASSERT_EQ(::pipe2(report, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {  // ends without any destructor
+    int64_t pid = -1;
+    if (auto crashed = ContainerEnv::start()) {
+      const auto id = (*crashed)->run_docker({.name = "orphan", .restart_policy = "always"});
+      const auto job = (*crashed)->run_containerd({.name = "orphan"});
+      if (id && job) {
+        const auto own = make_runtimes((*crashed)->sockets());
+        pid = pid_of(*own[0], *id);
+        (void)own[1]->pause("orphan");  // a frozen one is harder to end
+      }
+      crashed->release();
+    }
+    (void)!::write(report[1], &pid, sizeof pid);
+    ::_exit(0);
+  }
+  int64_t pid = -1;
+  ASSERT_EQ(::read(report[0], &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
+  ::close(report[0]);
+  ::close(report[1]);
+  ::waitpid(child, nullptr, 0);
+  const std::string name = std::to_string(child) + "-";
+  const auto traces = [&] {
+    std::string found;
+    for (const char* folder :
+         {test::kRunRoot, "/run/netns", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/freezer", "/sys/fs/cgroup"}) {
+      std::error_code error;
+      for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+        if (entry.path().filename().string().find(name) != std::string::npos) found += entry.path().string() + " ";
+    }
+    std::ifstream mounts("/proc/self/mountinfo");
+    for (std::string line; std::getline(mounts, line);)
+      if (line.find(std::string(test::kRunRoot) + "/" + name) != std::string::npos) found += line;
+    return found;
+  };
+  ASSERT_GT(pid, 0);
+  EXPECT_NE(traces(), "");
+  const auto process = machine->open_process({.boot_id = "", .pid = pid, .start_ticks = 0});
+  ASSERT_TRUE(process) << "the container outlives the crash";
+  ContainerEnv::remove_leftovers();
+  EXPECT_EQ(traces(), "");
+  EXPECT_TRUE(machine->wait_exit(*process, 1'000'000'000));
+  // Ours goes on.
+  EXPECT_TRUE(docker->list());
+}
+
 TEST_F(Containers, DockerdRestartBringsPoliciesBack) {
-  const auto id = environment->run_docker({.name = "phoenix", .restart_policy = "always"});
+  const auto id = environment->run_docker({.name = "phoenix", .command = kPolite, .restart_policy = "always"});
   ASSERT_TRUE(id) << id.error().str();
   const auto before = docker->inspect(*id).value();
   const auto restarted = environment->restart_docker();

@@ -122,10 +122,17 @@ TEST_F(RespondTest, ARuntimeThatIsDownIsUnavailable) {
 }
 
 TEST_F(RespondTest, ScopesOfSystemdNameTheContainerToo) {
-  machine.add(900, 1, "sh", "/bin/sh", "/system.slice/docker-" + web + ".scope");
+  const std::string scope = "/system.slice/docker-" + web + ".scope";
+  machine.processes.at(1000).facts.cgroups = "=" + scope;
+  machine.add(900, 1, "sh", "/bin/sh", scope);
   EXPECT_EQ(run("process.kill", "process:900").target.container_name, "web");
-  machine.add(901, 1, "sh", "/bin/sh", "/system.slice/xdocker" + web + "x");
-  EXPECT_EQ(run("process.kill", "process:901").target.container_name, "") << "part of a name is not a name";
+  machine.add(901, 1, "sh", "/bin/sh", scope + "/deeper");
+  EXPECT_EQ(run("process.kill", "process:901").target.container_name, "web");
+  machine.add(902, 1, "sh", "/bin/sh", "/system.slice/xdocker" + web + "x");
+  EXPECT_EQ(run("process.kill", "process:902").target.container_name, "") << "part of a name is not a name";
+  machine.add(903, 1, "sh", "/bin/sh", "/user.slice/" + web);
+  EXPECT_EQ(run("process.kill", "process:903").target.container_name, "")
+      << "the same name elsewhere is not the container";
 }
 
 }  // namespace

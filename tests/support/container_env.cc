@@ -256,7 +256,7 @@ std::vector<std::string> ContainerEnv::ctr(const std::string& runtime_namespace)
 
 Result<std::string> ContainerEnv::run_containerd(const RunSpec& spec) {
   std::vector<std::string> argv = ctr(spec.runtime_namespace);
-  argv.insert(argv.end(), {"run", "--detach", "--runc-root", dir_ + "/runc"});
+  argv.insert(argv.end(), {"run", "--detach", "--runc-root", dir_ + "/runc", "--fifo-dir", dir_ + "/fifo"});
   for (const auto& [key, value] : spec.labels) argv.insert(argv.end(), {"--label", key + "=" + value});
   for (const std::string& item : spec.env) argv.insert(argv.end(), {"--env", item});
   if (spec.privileged) argv.push_back("--privileged");
@@ -271,7 +271,8 @@ Result<void> ContainerEnv::exec_containerd(const std::string& id, const std::vec
                                            const std::string& runtime_namespace) {
   static int count = 0;
   std::vector<std::string> argv = ctr(runtime_namespace);
-  argv.insert(argv.end(), {"tasks", "exec", "--detach", "--exec-id", fmt::format("exec-{}", count++), id});
+  argv.insert(argv.end(), {"tasks", "exec", "--detach", "--fifo-dir", dir_ + "/fifo", "--exec-id",
+                           fmt::format("exec-{}", count++), id});
   argv.insert(argv.end(), command.begin(), command.end());
   QUELL_TRY(const std::string ignored, run_command(argv));
   return {};

@@ -51,8 +51,9 @@ void kill_process(const os::Os& machine, const ProcessId& id) {
   (void)machine.wait_exit(*process, 10 * kSecond);
 }
 
-void kill_pid(const os::Os& machine, int64_t pid) {
-  if (const auto facts = machine.process_facts(pid)) kill_process(machine, facts->id);
+void send_kill(const os::Os& machine, int64_t pid) {
+  if (auto process = machine.open_process({.boot_id = {}, .pid = pid, .start_ticks = 0}))
+    (void)machine.signal(*process, SIGKILL);
 }
 
 std::vector<os::CgroupMount> cgroup_mounts() {
@@ -60,24 +61,34 @@ std::vector<os::CgroupMount> cgroup_mounts() {
   return text ? os::parse_cgroup_mounts(*text) : std::vector<os::CgroupMount>();
 }
 
-/// Kills who is inside (thawing first: the v1 freezer keeps a killed process) and removes the directories, deepest
-/// first.
+std::vector<std::string> directories_below(const std::string& directory) {
+  std::vector<std::string> directories{directory};
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    std::error_code gone;
+    if (it->is_directory(gone)) directories.push_back(it->path());
+  }
+  std::sort(directories.begin(), directories.end(),
+            [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+  return directories;
+}
+
+/// The v1 freezer keeps a killed process: it goes first, in whatever hierarchy the killing then happens.
+void thaw(const std::string& directory) {
+  for (const std::string& one : directories_below(directory)) {
+    if (fs::exists(one + "/freezer.state")) std::ofstream(one + "/freezer.state") << "THAWED";
+    if (fs::exists(one + "/cgroup.freeze")) std::ofstream(one + "/cgroup.freeze") << "0";
+  }
+}
+
+/// Kills who is inside and removes the directories, deepest first.
 void remove_cgroup(const os::Os& machine, const std::string& directory) {
   if (!fs::exists(directory)) return;
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    std::vector<std::string> directories{directory};
-    std::error_code error;
-    for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end; it.increment(error))
-      if (it->is_directory()) directories.push_back(it->path());
-    std::sort(directories.begin(), directories.end(),
-              [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-    for (const std::string& one : directories) {
-      if (fs::exists(one + "/freezer.state")) std::ofstream(one + "/freezer.state") << "THAWED";
-      if (fs::exists(one + "/cgroup.freeze")) std::ofstream(one + "/cgroup.freeze") << "0";
-    }
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    thaw(directory);
     if (const auto members = os::members_of(directory))
-      for (const int64_t pid : *members) kill_pid(machine, pid);
-    for (const std::string& one : directories) ::rmdir(one.c_str());
+      for (const int64_t pid : *members) send_kill(machine, pid);
+    for (const std::string& one : directories_below(directory)) ::rmdir(one.c_str());
     if (!fs::exists(directory)) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
@@ -133,17 +144,23 @@ void remove_environment(const std::string& dir) {
       if (parse_i64(first_line(bundle.path() / "init.pid"), pid)) {
         // The pid may have passed to another process since a crash: only one inside a cgroup of this container is it.
         const auto dirs = os::cgroup_dirs(pid);
-        if (dirs)
-          for (const os::CgroupDir& one : *dirs)
-            if (one.path.ends_with("/" + id)) remove_cgroup(*machine, one.directory);
+        for (const bool thawing : {true, false})
+          for (const os::CgroupDir& one : dirs.value_or(std::vector<os::CgroupDir>()))
+            if (one.path.ends_with("/" + id)) thawing ? thaw(one.directory) : remove_cgroup(*machine, one.directory);
       }
-      for (const os::CgroupMount& mount : mounts)
-        remove_cgroup(*machine, fmt::format("{}/{}/{}", mount.mount_point, runtime_namespace, id));
+      for (const bool thawing : {true, false}) {
+        for (const os::CgroupMount& mount : mounts) {
+          const std::string directory = fmt::format("{}/{}/{}", mount.mount_point, runtime_namespace, id);
+          thawing ? thaw(directory) : remove_cgroup(*machine, directory);
+        }
+      }
       const std::string address = first_line(bundle.path() / "address");
       constexpr std::string_view kUnix = "unix://";
       if (address.starts_with(kUnix)) ::unlink(address.substr(kUnix.size()).c_str());
     }
   }
+  for (const os::CgroupMount& mount : mounts)
+    if (!name.empty()) thaw(mount.mount_point + "/quell-env-" + name);
   for (const os::CgroupMount& mount : mounts) {
     if (!name.empty()) remove_cgroup(*machine, mount.mount_point + "/quell-env-" + name);
     for (const char* space : {"default", "k8s.io"})  // only if empty

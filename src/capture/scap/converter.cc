@@ -247,8 +247,8 @@ Converter::Outcome Converter::convert(LooseEvent& event) {
     const bool fresh = conversion->action == Action::change_type;
     const EventCode code = fresh ? static_cast<EventCode>(conversion->new_code) : event.code;
     const std::span<const ParamSpec> schema = event_spec(code).params;
-    const std::array<Param, kMaxParams> before = event.params;
     const uint32_t before_count = event.nparams;
+    std::copy_n(event.params.begin(), before_count, before_.begin());
     uint32_t count = fresh ? 0 : before_count;
     for (size_t i = 0; i < conversion->source_count && count < schema.size(); ++i) {
       const Source source = conversion->sources[i];
@@ -256,7 +256,7 @@ Converter::Outcome Converter::convert(LooseEvent& event) {
       Param value;
       switch (source.from) {
         case From::old_param:
-          if (source.index < before_count) value = before[source.index];
+          if (source.index < before_count) value = before_[source.index];
           break;
         case From::enter_or_default:
         case From::enter_or_empty:

@@ -27,7 +27,9 @@ struct CodeRule {
 using CodeRules = std::array<CodeRule, kEventCodeCount>;
 const CodeRules& code_rules();
 
-/// An event taken apart. Parameters point into the block, into a stored enter event or into constants.
+/// An event taken apart. Parameters point into the block, into a stored enter event or into constants; those from
+/// nparams on mean nothing (one is reused for all events: clearing 32 of them each time would cost more than
+/// converting).
 struct LooseEvent {
   EventCode code = ev::GENERIC_E;
   uint64_t ts_ns = 0;
@@ -70,6 +72,7 @@ class Converter {
 
   boost::unordered_flat_map<uint64_t, Stored> stored_;
   uint64_t not_kept_ = 0;
+  std::array<Param, kMaxParams> before_;  // the parameters before the current step
   std::string json_;
 };
 
