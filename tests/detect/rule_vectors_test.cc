@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "detect/engine.h"
 #include "detect/falco/loader.h"
 #include "test_semantics.h"
 
@@ -196,6 +197,22 @@ TEST(RuleVectors, UpstreamRuleFilesLoad) {
     }
     EXPECT_NO_THROW(js::parse(loader.describe()));
   }
+}
+
+// What the rules of the syscall source mean is known, so their files must load with the real field catalogue as well.
+TEST(RuleVectors, UpstreamSyscallRulesLoadWithTheRealFields) {
+  NEEDS_TEST_DATA(data);
+  const std::string folder = std::string(data) + "/falco-rules/";
+  Loader loader(semantics());
+  for (const FileResult& result : load_files(
+           loader,
+           {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"},
+           OnError::keep_going))
+    EXPECT_TRUE(result.successful()) << readable(result);
+  EXPECT_GT(loader.rules().rules.size(), 60u);
+  const auto program = compile(loader.rules(), {});
+  ASSERT_TRUE(program) << program.error().str();
+  EXPECT_GT(rule_count(**program), 20u);
 }
 
 }  // namespace
