@@ -147,6 +147,7 @@ std::vector<Finding> OutputTemplate::parse(std::string_view text, OutputTemplate
     if (spec != nullptr && (spec->flags & kDeprecated) != 0) {
       report("field '" + token.operand.text + "' is deprecated", start, false);
       findings.back().is_error = false;
+      findings.back().topic = Finding::Topic::deprecated_item;
     }
     at += used;
     if (out != nullptr) {

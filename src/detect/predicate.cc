@@ -198,9 +198,10 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
     out.predicate.reset();
     return std::move(out);
   };
-  const auto warn = [&](std::string message) {
+  const auto warn = [&](std::string message, Finding::Topic topic = Finding::Topic::condition) {
     Finding finding;
     finding.is_error = false;
+    finding.topic = topic;
     finding.message = std::move(message);
     finding.pos = check.value_pos;
     out.findings.push_back(std::move(finding));
@@ -220,7 +221,7 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
   if (spec != nullptr && (spec->flags & kOutputOnly) != 0)
     return fail(fmt::format("field '{}' can only be used in outputs", p.left.text), check.left.pos);
   p.is_domain = spec != nullptr && spec->name.starts_with("fd.") && spec->name.ends_with("ip.name");
-  if (spec != nullptr && (spec->flags & kDeprecated) != 0) warn(fmt::format("field '{}' is deprecated", p.left.text));
+  if (spec != nullptr && (spec->flags & kDeprecated) != 0) warn(fmt::format("field '{}' is deprecated", p.left.text), Finding::Topic::deprecated_item);
 
   if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in && p.op != Op::exists : !supports(p.op, type, p.left.is_list))
     return fail(fmt::format("'{}' operator not supported for field '{}' of type {}", to_string(p.op), p.left.text, to_string(type)),

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "detect/engine.h"
 #include "detect/falco/loader.h"
 #include "test_semantics.h"
 
@@ -47,12 +48,12 @@ std::vector<std::string> tags_of(const std::string& text) {
   return tags;
 }
 
-TEST(RuleVectors, RuleLoading) {
-  NEEDS_TEST_DATA(data);
+// `syscall_only`: vectors with rules of other sources are left out.
+void run_rule_loading_vectors(const std::string& data, const Semantics& semantics, bool syscall_only) {
   size_t steps = 0;
-  for (const js::object& test : read_lines(std::string(data) + "/samples/conformance/rule-loading.jsonl")) {
+  for (const js::object& test : read_lines(data + "/samples/conformance/rule-loading.jsonl")) {
     SCOPED_TRACE(str(test.at("test")));
-    const TestSemantics semantics({"syscall", "k8s_audit"});
+    if (syscall_only && js::serialize(test).find("k8s_audit") != std::string::npos) continue;
     Loader loader(semantics);
     FileResult result;
     for (const js::value& value : test.at("steps").as_array()) {
@@ -108,6 +109,16 @@ TEST(RuleVectors, RuleLoading) {
     }
   }
   EXPECT_GT(steps, 100u);
+}
+
+TEST(RuleVectors, RuleLoading) {
+  NEEDS_TEST_DATA(data);
+  run_rule_loading_vectors(data, TestSemantics({"syscall", "k8s_audit"}), false);
+}
+
+TEST(RuleVectors, RuleLoadingWithTheRealFields) {
+  NEEDS_TEST_DATA(data);
+  run_rule_loading_vectors(data, semantics(), true);
 }
 
 bool fits(const Problem& problem, const js::object& wanted) {
@@ -196,6 +207,22 @@ TEST(RuleVectors, UpstreamRuleFilesLoad) {
     }
     EXPECT_NO_THROW(js::parse(loader.describe()));
   }
+}
+
+// What the rules of the syscall source mean is known, so their files must load with the real field catalogue as well.
+TEST(RuleVectors, UpstreamSyscallRulesLoadWithTheRealFields) {
+  NEEDS_TEST_DATA(data);
+  const std::string folder = std::string(data) + "/falco-rules/";
+  Loader loader(semantics());
+  for (const FileResult& result : load_files(
+           loader,
+           {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"},
+           OnError::keep_going))
+    EXPECT_TRUE(result.successful()) << readable(result);
+  EXPECT_GT(loader.rules().rules.size(), 60u);
+  const auto program = compile(loader.rules(), {});
+  ASSERT_TRUE(program) << program.error().str();
+  EXPECT_GT(rule_count(**program), 20u);
 }
 
 }  // namespace

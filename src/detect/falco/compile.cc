@@ -12,7 +12,7 @@
 namespace quell::detect::falco {
 namespace {
 
-constexpr size_t kMaxTextBytes = 1u << 30;  // of all conditions together; offsets are 32 bits wide
+constexpr size_t kMaxTextBytes = 256u << 20;  // of all conditions together, lists put in
 constexpr size_t kManyEventTypes = 100;
 constexpr size_t kMaxProblems = 500;  // of one file; nobody reads more
 
@@ -117,7 +117,9 @@ class Compilation {
     const Context item{&content, item_type, definition.name, definition.node};
     if (!expanded) return add(problem_at(item, LoadCode::err_validate, expanded.error().message)), nullptr;
     if (next_base_ + expanded->str().size() > kMaxTextBytes) {
-      add(problem_at(item, LoadCode::err_validate, "with their lists put in, the conditions are larger than 1 GiB"));
+      add(problem_at(item, LoadCode::err_validate,
+                     "with their lists put in, all conditions together are larger than " +
+                         std::to_string(kMaxTextBytes >> 20) + " MiB"));
       return nullptr;
     }
     const auto base = static_cast<uint32_t>(next_base_);

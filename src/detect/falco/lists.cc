@@ -89,6 +89,7 @@ class Substitution {
 
   Result<SourcedText> run() {
     add_words(parts_.end(), source_.str(), 0, true, {}, 0);
+    size_t uses = 0;
     while (!pending_.empty()) {
       const auto first = pending_.begin();
       const size_t index = first->first;
@@ -97,7 +98,7 @@ class Substitution {
       std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a->order < b->order; });
       for (const Place& place : places) {
         replace(place, index);
-        if (size_ > kMaxConditionBytes) return too_large();
+        if (size_ > kMaxConditionBytes || ++uses > kMaxListUses) return too_large();
       }
     }
     SourcedText out;

@@ -15,8 +15,9 @@
 
 namespace quell::detect::falco {
 
-/// A bound on what lists and exceptions may blow one condition up to.
-inline constexpr size_t kMaxConditionBytes = 64u << 20;
+/// Bounds on what lists may blow one condition up to: its size, and how many names are put in.
+inline constexpr size_t kMaxConditionBytes = 32u << 20;
+inline constexpr size_t kMaxListUses = 100'000;
 
 class ListTable {
  public:
