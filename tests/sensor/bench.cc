@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
       {"fork+exec true+wait", 300,
        [](int n) {
          for (int i = 0; i < n; ++i) {
-           const pid_t pid = vfork();
+           const pid_t pid = fork();
            if (pid == 0) {
              execl("/bin/true", "true", nullptr);
              _exit(1);

@@ -51,7 +51,7 @@ TEST(FlagsTest, OpenFlags) {
 }
 
 TEST(FlagsTest, CloneFlags) {
-#define CLONE_FLAG(symbol) SAME(clone_flags, symbol, portable_clone_flags)
+#define CLONE_FLAG(symbol) expect("clone_flags", #symbol, portable_clone_flags(static_cast<flag_u32>(symbol)))
   CLONE_FLAG(CLONE_FILES); CLONE_FLAG(CLONE_FS); CLONE_FLAG(CLONE_IO); CLONE_FLAG(CLONE_NEWIPC); CLONE_FLAG(CLONE_NEWNET);
   CLONE_FLAG(CLONE_NEWNS); CLONE_FLAG(CLONE_NEWPID); CLONE_FLAG(CLONE_NEWUTS); CLONE_FLAG(CLONE_PARENT);
   CLONE_FLAG(CLONE_PARENT_SETTID); CLONE_FLAG(CLONE_PTRACE); CLONE_FLAG(CLONE_SIGHAND); CLONE_FLAG(CLONE_SYSVSEM);
@@ -89,7 +89,7 @@ TEST(FlagsTest, Memory) {
   SAME(prot_flags, PROT_EXEC, portable_prot);
   SAME(prot_flags, PROT_GROWSDOWN, portable_prot);
   SAME(prot_flags, PROT_GROWSUP, portable_prot);
-#define MAP_FLAG(symbol) SAME(mmap_flags, symbol, portable_mmap_flags)
+#define MAP_FLAG(symbol) expect("mmap_flags", #symbol, portable_mmap_flags(static_cast<flag_u32>(symbol)))
   MAP_FLAG(MAP_SHARED); MAP_FLAG(MAP_PRIVATE); MAP_FLAG(MAP_FIXED); MAP_FLAG(MAP_ANONYMOUS); MAP_FLAG(MAP_NORESERVE);
   MAP_FLAG(MAP_POPULATE); MAP_FLAG(MAP_NONBLOCK); MAP_FLAG(MAP_GROWSDOWN); MAP_FLAG(MAP_DENYWRITE); MAP_FLAG(MAP_EXECUTABLE);
   MAP_FLAG(MAP_LOCKED);
@@ -97,7 +97,7 @@ TEST(FlagsTest, Memory) {
 }
 
 TEST(FlagsTest, Fcntl) {
-#define FCNTL(symbol) SAME(fcntl_commands, symbol, portable_fcntl_command)
+#define FCNTL(symbol) expect("fcntl_commands", #symbol, portable_fcntl_command(static_cast<flag_u32>(symbol)))
   FCNTL(F_DUPFD); FCNTL(F_GETFD); FCNTL(F_SETFD); FCNTL(F_GETFL); FCNTL(F_SETFL); FCNTL(F_GETLK); FCNTL(F_SETLK); FCNTL(F_SETLKW);
   FCNTL(F_SETOWN); FCNTL(F_GETOWN); FCNTL(F_SETSIG); FCNTL(F_GETSIG); FCNTL(F_SETOWN_EX); FCNTL(F_GETOWN_EX);
   FCNTL(F_OFD_GETLK); FCNTL(F_OFD_SETLK); FCNTL(F_OFD_SETLKW); FCNTL(F_SETLEASE); FCNTL(F_GETLEASE); FCNTL(F_NOTIFY);
@@ -107,7 +107,7 @@ TEST(FlagsTest, Fcntl) {
 
 TEST(FlagsTest, Sockets) {
   const auto option = [](flag_u32 f) { return portable_sockopt_option(SOL_SOCKET, f); };
-#define OPTION(symbol) SAME(sockopt_options, symbol, option)
+#define OPTION(symbol) expect("sockopt_options", #symbol, option(static_cast<flag_u32>(symbol)))
   OPTION(SO_DEBUG); OPTION(SO_REUSEADDR); OPTION(SO_TYPE); OPTION(SO_ERROR); OPTION(SO_DONTROUTE); OPTION(SO_BROADCAST);
   OPTION(SO_SNDBUF); OPTION(SO_RCVBUF); OPTION(SO_SNDBUFFORCE); OPTION(SO_RCVBUFFORCE); OPTION(SO_KEEPALIVE); OPTION(SO_LINGER);
   OPTION(SO_REUSEPORT); OPTION(SO_PASSCRED); OPTION(SO_PEERCRED); OPTION(SO_RCVTIMEO); OPTION(SO_SNDTIMEO); OPTION(SO_BINDTODEVICE);
@@ -134,17 +134,17 @@ TEST(FlagsTest, Ptrace) {
 }
 
 TEST(FlagsTest, Others) {
-#define SEMCTL(symbol) SAME(semctl_commands, symbol, portable_semctl_command)
+#define SEMCTL(symbol) expect("semctl_commands", #symbol, portable_semctl_command(static_cast<flag_u32>(symbol)))
   SEMCTL(IPC_STAT); SEMCTL(IPC_SET); SEMCTL(IPC_RMID); SEMCTL(GETALL); SEMCTL(GETNCNT); SEMCTL(GETPID); SEMCTL(GETVAL);
   SEMCTL(GETZCNT); SEMCTL(SETALL); SEMCTL(SETVAL);
   SAME(semget_flags, IPC_CREAT, portable_semget_flags);
   SAME(semget_flags, IPC_EXCL, portable_semget_flags);
   SAME(semop_flags, IPC_NOWAIT, portable_sem_flags);
   SAME(semop_flags, SEM_UNDO, portable_sem_flags);
-#define POLL(symbol) SAME(poll_flags, symbol, portable_poll_events)
+#define POLL(symbol) expect("poll_flags", #symbol, portable_poll_events(static_cast<flag_u32>(symbol)))
   POLL(POLLIN); POLL(POLLPRI); POLL(POLLOUT); POLL(POLLRDHUP); POLL(POLLERR); POLL(POLLHUP); POLL(POLLNVAL); POLL(POLLRDNORM);
   POLL(POLLRDBAND); POLL(POLLWRNORM); POLL(POLLWRBAND);
-#define URING(symbol) SAME(io_uring_setup_flags, symbol, portable_io_uring_flags)
+#define URING(symbol) expect("io_uring_setup_flags", #symbol, portable_io_uring_flags(static_cast<flag_u32>(symbol)))
   URING(IORING_SETUP_IOPOLL); URING(IORING_SETUP_SQPOLL); URING(IORING_SETUP_SQ_AFF); URING(IORING_SETUP_CQSIZE);
   URING(IORING_SETUP_CLAMP); URING(IORING_SETUP_R_DISABLED);
   SAME(quotactl_cmds, Q_SYNC, portable_quota_command);

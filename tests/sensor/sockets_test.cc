@@ -222,7 +222,7 @@ TEST(SensorSockets, DataIsCutAtSnaplen) {
     writev(pair[1], parts, 3);
     iovec into[2] = {{buffer, 10}, {buffer + 10, 400}};
     readv(pair[0], into, 2);
-    write(pair[1], nullptr, 5);
+    syscall(SYS_write, pair[1], nullptr, 5);
     const int file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
     pwrite64(file, "at 4096", 7, 4096);
     pread64(file, buffer, 100, 4096);
@@ -263,7 +263,7 @@ TEST(SensorSockets, DataIsCutAtSnaplen) {
   ASSERT_EQ(fds.len, 22u);
   EXPECT_EQ(load<uint16_t>(fds.data + 10), 1u) << "POLLIN is ready";
   EXPECT_EQ(load<int64_t>(fds.data + 12), -1);
-  EXPECT_EQ(one_of(events, ev::SYSCALL_PPOLL_X).u64("timeout"), 1000u);
+  EXPECT_LE(one_of(events, ev::SYSCALL_PPOLL_X).u64("timeout"), 1000u) << "the kernel leaves what was left of it";
   EXPECT_EQ(one_of(events, ev::SYSCALL_NANOSLEEP_X).u64("interval"), 1000u);
 }
 

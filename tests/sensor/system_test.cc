@@ -96,7 +96,7 @@ TEST(SensorSystem, MemoryAndKernel) {
     const int set = semget(IPC_PRIVATE, 2, IPC_CREAT | 0600);
     semctl(set, 1, SETVAL, 9);
     sembuf operation{1, -2, SEM_UNDO | IPC_NOWAIT};
-    semop(set, &operation, 1);
+    syscall(SYS_semop, set, &operation, 1);
     semctl(set, 0, IPC_RMID);
     bpf_attr attributes{};
     syscall(SYS_bpf, BPF_MAP_GET_NEXT_ID, &attributes, sizeof attributes);
