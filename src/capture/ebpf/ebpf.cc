@@ -82,11 +82,18 @@ Error load_error(int number, const char* what) {
   return Error{Code::unsupported, fmt::format("cannot {} on Linux {}: {}{}", what, system.release, strerror(number), text), {}};
 }
 
-Result<void> check_kernel() {
+bool kernel_older_than(int major, int minor) {
   utsname system{};
   uname(&system);
-  int major = 0, minor = 0;
-  if (sscanf(system.release, "%d.%d", &major, &minor) == 2 && (major < 5 || (major == 5 && minor < 8))) {
+  int have_major = 0, have_minor = 0;
+  if (sscanf(system.release, "%d.%d", &have_major, &have_minor) != 2) return false;
+  return have_major < major || (have_major == major && have_minor < minor);
+}
+
+Result<void> check_kernel() {
+  if (kernel_older_than(5, 8)) {
+    utsname system{};
+    uname(&system);
     return Error{Code::unsupported,
                  fmt::format("the sensor needs Linux 5.8 or newer, this is {}; replay captures with quell detect, or upgrade",
                              system.release), {}};
@@ -99,10 +106,11 @@ Result<void> check_kernel() {
   return {};
 }
 
+// Since 5.11 BPF memory is charged to the control group and this limit does not matter.
 void raise_memlock() {
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-  if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) {
-    log::warn("capture", "cannot raise the limit of locked memory ({}); kernels before 5.11 may refuse the sensor",
+  if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0 && kernel_older_than(5, 11)) {
+    log::warn("capture", "cannot raise the limit of locked memory ({}); if the sensor is refused, start with LimitMEMLOCK=infinity",
               strerror(errno));
   }
 }
