@@ -5,10 +5,7 @@
 // reported where their call returns.
 #include "task.h"
 
-enum { kSyscallExecveat = 322, kChildInPidNamespace = 0x20000000 };
-#if defined(__TARGET_ARCH_arm64)
-#undef kSyscallExecveat
-#endif
+enum { kChildInPidNamespace = 0x20000000 };
 
 // ---- exec ----
 // tty … gid: the second half of an exec event. Returns the new end of the data.
@@ -50,15 +47,10 @@ INLINE void put_program(struct event *e, struct task_struct *task, struct mm_str
   wrote(e, write_program(e->off, (u64)task, (u64)mm), kProgramParams);
 }
 
-INLINE bool called_execveat(void) {
-#if defined(__TARGET_ARCH_x86)
-  // Without the helper (before 5.15) a successful execveat is reported as execve, which readers take for the same.
-  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
-    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-    return regs->orig_ax == kSyscallExecveat;
-  }
-#endif
-  return false;
+// The number in the registers does not tell: it reads execve after every successful exec. The kernel makes a path from the
+// descriptor ("/dev/fd/5") for execveat alone; one without a descriptor is an execve in all but name.
+INLINE bool called_execveat(struct linux_binprm *program) {
+  return bpf_core_field_exists(program->fdpath) && BPF_CORE_READ(program, fdpath);
 }
 
 INLINE void put_new_image(struct event *e) {
@@ -76,7 +68,7 @@ int on_exec(unsigned long long *ctx) {
   if (!current_in_scope()) return 0;
   struct event e = {};
   const u32 tid = (u32)bpf_get_current_pid_tgid();
-  if (called_execveat()) {
+  if (called_execveat((struct linux_binprm *)ctx[2])) {
     if (!begin(&e, SYSCALL_EXECVEAT_X, COUNT_SYSCALL_EXECVEAT_X, tid)) return 0;
     put_new_image(&e);
     return submit(&e);

@@ -194,7 +194,10 @@ GLOBAL u64 write_string_vector(u64 off, u64 vector) {
     const u64 left = kArgsBytes - (off - start);
     if (left < 2 || left > kArgsBytes) break;
     const long length = bpf_probe_read_user_str(buf + bounded(off, kSlotMask), bounded(left, 2 * kArgsBytes - 1), (void *)address);
-    if (length <= 0) break;
+    if (length <= 0) {
+      ((struct quell_wire_record *)buf)->flags |= kWireFault;
+      break;
+    }
     off += bounded(length, 2 * kArgsBytes - 1);
   }
   return off - start;

@@ -36,7 +36,6 @@ enum bpf_map_type {
 };
 enum bpf_func_id {
   BPF_FUNC_get_current_task_btf = 158,
-  BPF_FUNC_task_pt_regs = 175,
 };
 enum {
   BPF_ANY = 0,
@@ -246,7 +245,7 @@ struct task_struct {
   struct mm_struct *mm;
 };
 struct linux_binprm {
-  const char *filename;
+  const char *filename, *fdpath;
 };
 
 struct in6_addr {

@@ -1,0 +1,239 @@
+// What is watched, what is not, what is lost, and what is refused.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "needs_sensor.h"
+
+namespace quell::capture::test {
+namespace {
+
+void touch_root() { close(open("/", O_RDONLY | O_DIRECTORY)); }
+
+TEST(SensorWatch, OnlyTheGroupAndWhatIsBelow) {
+  NEEDS_SENSOR();
+  Sandbox box;
+  const std::string below = box.group() + "/below";
+  ASSERT_EQ(mkdir(below.c_str(), 0755), 0);
+  int gate[2];
+  ASSERT_EQ(pipe(gate), 0);
+  const auto start = [&] {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      char byte = 0;
+      while (read(gate[0], &byte, 1) != 1) {
+      }
+      touch_root();
+      _exit(0);
+    }
+    return pid;
+  };
+  const pid_t inside = start(), deep = start(), outside = start();
+  box.enter(inside);
+  std::ofstream(below + "/cgroup.procs") << deep << std::flush;
+  ASSERT_EQ(write(gate[1], "xxx", 3), 3);
+  for (const pid_t pid : {inside, deep, outside}) waitpid(pid, nullptr, 0);
+  touch_root();
+  const Events events = box.collect();
+  rmdir(below.c_str());
+  close(gate[0]);
+  close(gate[1]);
+  EXPECT_EQ(all_of(events, ev::SYSCALL_OPENAT_2_X, inside).size(), 1u);
+  EXPECT_EQ(all_of(events, ev::SYSCALL_OPENAT_2_X, deep).size(), 1u);
+  for (const auto& event : events) {
+    EXPECT_NE(event->event.tid(), outside);
+    EXPECT_NE(event->event.tid(), getpid());
+  }
+}
+
+TEST(SensorWatch, VersionOneGroup) {
+  NEEDS_SENSOR();
+  const auto mounts = CgroupMounts::find();
+  if (mounts->pids.empty()) {
+    printf("SKIPPED: no v1 pids hierarchy\n");
+    GTEST_SKIP();
+  }
+  const std::string group = fmt::format("{}/quell-test-{}", mounts->pids, getpid());
+  ASSERT_EQ(mkdir(group.c_str(), 0755), 0);
+  {
+    EbpfOptions options;
+    options.scope = {Scope::Kind::cgroup, group, 0};
+    Sandbox box({}, options);
+    const Events events = box.run([&] {
+      touch_root();
+      std::ofstream(group + "/cgroup.procs") << getpid() << std::flush;
+      touch_root();
+    });
+    EXPECT_EQ(all_of(events, ev::SYSCALL_OPENAT_2_X, box.pid()).size(), 1u);
+  }
+  EXPECT_EQ(rmdir(group.c_str()), 0);
+}
+
+TEST(SensorWatch, ATreeOfProcesses) {
+  NEEDS_SENSOR();
+  int gate[2];
+  ASSERT_EQ(pipe(gate), 0);
+  const pid_t root = fork();
+  if (root == 0) {
+    char byte = 0;
+    while (read(gate[0], &byte, 1) != 1) {
+    }
+    if (fork() == 0) {
+      if (fork() == 0) {
+        touch_root();
+        _exit(0);
+      }
+      wait(nullptr);
+      _exit(0);
+    }
+    wait(nullptr);
+    _exit(0);
+  }
+  EbpfOptions options;
+  options.scope = {Scope::Kind::tree, {}, root};
+  Sandbox box({}, options);
+  touch_root();
+  ASSERT_EQ(write(gate[1], "x", 1), 1);
+  waitpid(root, nullptr, 0);
+  const Events events = box.collect();
+  close(gate[0]);
+  close(gate[1]);
+  EXPECT_EQ(all_of(events, ev::PROCEXIT_1_E).size(), 3u);
+  const auto opens = all_of(events, ev::SYSCALL_OPENAT_2_X);
+  ASSERT_EQ(opens.size(), 1u);
+  EXPECT_NE(opens[0]->event.tid(), root);
+}
+
+TEST(SensorWatch, OnlyWhatIsWanted) {
+  NEEDS_SENSOR();
+  Sandbox box;
+  const auto body = [] {
+    syscall(SYS_mkdir, "/nowhere/x", 0755);
+    syscall(SYS_getppid);
+  };
+  EXPECT_TRUE(all_of(box.run(body), ev::SYSCALL_MKDIR_2_X).empty());
+  std::vector<bool> interest(kEventCodeCount);
+  interest[ev::SYSCALL_MKDIR_2_X] = true;
+  ASSERT_TRUE(box.source().set_interest(interest));
+  const Events events = box.run(body);
+  EXPECT_EQ(all_of(events, ev::SYSCALL_MKDIR_2_X).size(), 1u);
+  EXPECT_TRUE(all_of(events, ev::GENERIC_X).empty());
+}
+
+#if defined(__x86_64__)
+TEST(SensorWatch, ForeignCallsAreCountedAndNotDecoded) {
+  NEEDS_SENSOR();
+  Sandbox box({"*"});
+  const Events events = box.run([] {
+    long result = 0;
+    // 5 is open() for 32-bit programs and fstat() for 64-bit ones. A kernel without 32-bit support kills the child
+    // here.
+    asm volatile("int $0x80" : "=a"(result) : "a"(5), "b"(0), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+    syscall(0x40000000 | SYS_mkdir, 0, 0);
+  });
+  if (WIFSIGNALED(box.status())) {
+    printf("SKIPPED: this kernel has no 32-bit calls\n");
+    GTEST_SKIP();
+  }
+  EXPECT_EQ(box.source().counters().foreign_abi, 2u);
+  EXPECT_TRUE(all_of(events, ev::SYSCALL_FSTAT_X).empty());
+  EXPECT_TRUE(all_of(events, ev::SYSCALL_MKDIR_2_X).empty());
+}
+#endif
+
+TEST(SensorWatch, LossesAreCountedPerEvent) {
+  NEEDS_SENSOR();
+  EbpfOptions options;
+  options.ring_bytes = 4096;
+  Sandbox box({}, options);
+  const Events events = box.run([] {
+    for (int i = 0; i < 1000; ++i) close(-1);
+  });
+  const SourceCounters counters = box.source().counters();
+  EXPECT_GT(counters.lost_ring_full, 0u);
+  size_t closes = all_of(events, ev::SYSCALL_CLOSE_X).size();
+  for (const auto& [code, count] : box.source().losses()) {
+    if (code == ev::SYSCALL_CLOSE_X) closes += count;
+  }
+  EXPECT_EQ(closes, 1000u);
+}
+
+TEST(SensorWatch, FillWaitsAndWakes) {
+  NEEDS_SENSOR();
+  Sandbox box;
+  EventBatch batch;
+  const auto started = std::chrono::steady_clock::now();
+  ASSERT_TRUE(box.source().fill(batch, 50'000'000));
+  EXPECT_TRUE(batch.empty());
+  EXPECT_GE(std::chrono::steady_clock::now() - started, std::chrono::milliseconds(50));
+  const pid_t pid = fork();
+  if (pid == 0) {
+    usleep(100'000);
+    touch_root();
+    _exit(0);
+  }
+  box.enter(pid);
+  const auto waiting = std::chrono::steady_clock::now();
+  ASSERT_TRUE(box.source().fill(batch, 20'000'000'000));
+  EXPECT_FALSE(batch.empty());
+  EXPECT_LT(std::chrono::steady_clock::now() - waiting, std::chrono::seconds(15))
+      << "woken by the event, not by the deadline";
+  waitpid(pid, nullptr, 0);
+}
+
+TEST(SensorWatch, TheScanSeesAttachedPrograms) {
+  NEEDS_SENSOR();
+  EbpfOptions options;
+  bool called = false;
+  options.scan = [&]() -> Result<Snapshot> {
+    called = true;
+    Snapshot snapshot;
+    snapshot.machine.hostname = "here";
+    return snapshot;
+  };
+  Sandbox box({}, options);
+  EXPECT_TRUE(called);
+  EXPECT_EQ(box.source().snapshot().machine.hostname, "here");
+}
+
+TEST(SensorWatch, Refusals) {
+  NEEDS_SENSOR();
+  EbpfOptions options;
+  options.scope = {Scope::Kind::cgroup, "/no/such/group", 0};
+  EXPECT_EQ(open_ebpf(options).error().code, Code::not_found);
+  options.scope = {Scope::Kind::tree, {}, 0x7ffffff};
+  EXPECT_EQ(open_ebpf(options).error().code, Code::not_found);
+  options.scope = {};
+  options.snaplen = 4096;
+  EXPECT_EQ(open_ebpf(options).error().code, Code::invalid_argument);
+  options = {};
+  options.scope = {Scope::Kind::cgroup, "/", 0};
+  options.scan = []() -> Result<Snapshot> { return Error{Code::io, "the scan failed", {}}; };
+  EXPECT_EQ(open_ebpf(options).error().code, Code::io);
+}
+
+TEST(SensorWatch, WithoutPrivilege) {
+  NEEDS_SENSOR();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0) _exit(2);
+    const auto source = open_ebpf({});
+    _exit(!source && source.error().code == Code::permission_denied ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace quell::capture::test
