@@ -57,7 +57,10 @@ struct {
 } ring SEC(".maps");
 
 struct slot {
-  u8 bytes[kMaxEventBytes + 2 * kPathBytes];  // the surplus lets the verifier see that the last parameter fits
+  union {
+    struct quell_wire_record record;
+    u8 bytes[kMaxEventBytes + 2 * kPathBytes];  // the surplus lets the verifier see that the last parameter fits
+  };
 };
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -170,7 +173,7 @@ INLINE bool begin(struct event *e, u32 code, u32 count, u32 tid) {
   e->n = 0;
   e->count = count;
   e->code = code;
-  struct quell_wire_record *record = (void *)slot->bytes;
+  struct quell_wire_record *record = &slot->record;
   record->cpu = cpu;
   record->flags = 0;
   record->ts_ns = bpf_ktime_get_boot_ns() + boot_offset_ns;

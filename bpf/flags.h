@@ -113,9 +113,9 @@ FLAG_FN flag_u32 portable_sockopt_option(flag_u32 level, flag_u32 option) {
 FLAG_FN flag_u32 portable_ptrace_request(flag_u32 request) {
   if (request <= 8) return request + 1;                                      // PTRACE_TRACEME … PTRACE_KILL
   if (request == 9) return 0xa;                                              // PTRACE_SINGLESTEP
-  if (request >= 12 && request <= 15) return request - 12 + 0x1b;            // PTRACE_GETREGS … PTRACE_SETFPREGS
+  if (request >= 12 && request <= 15) return request - 12 + 0x1a;            // PTRACE_GETREGS … PTRACE_SETFPREGS
   if (request == 16 || request == 17) return request - 16 + 0xb;             // PTRACE_ATTACH, PTRACE_DETACH
-  if (request == 18 || request == 19) return request - 18 + 0x1f;            // PTRACE_GETFPXREGS, PTRACE_SETFPXREGS
+  if (request == 18 || request == 19) return request - 18 + 0x1e;            // PTRACE_GETFPXREGS, PTRACE_SETFPXREGS
   if (request == 21) return 0x20;                                            // PTRACE_OLDSETOPTIONS
   if (request == 24) return 0xd;                                             // PTRACE_SYSCALL
   if (request == 25 || request == 26) return request - 25 + 0x21;            // PTRACE_GET_THREAD_AREA and SET

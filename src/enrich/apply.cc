@@ -135,7 +135,7 @@ const EventContext& StateTables::Impl::apply(const Event& event, uint64_t number
     context_.thread = entry_;
     entry_->last_seen_ns = event.ts_ns();
     if (spec.fd_param >= 0 && spec.has(kEvUsesFd) && has_value(event, static_cast<size_t>(spec.fd_param))) {
-      context_.fd_number = event.param(static_cast<size_t>(spec.fd_param)).i64();
+      context_.fd_number = fd_number(event.param(static_cast<size_t>(spec.fd_param)));
       const Entry& owner = entry_->owner();
       if (owner.fds) context_.fd = owner.fds->find(context_.fd_number);
     }

@@ -101,7 +101,7 @@ void StateTables::Impl::on_enter(const Event& event) {
     case ev::SYSCALL_OPENAT_2_E:
     case ev::SYSCALL_OPENAT2_E:
       held.has_dirfd = has_value(event, 0);
-      held.dirfd = event.param(0).i64();
+      held.dirfd = fd_number(event.param(0));
       held.name = event.param(1).text();
       hold_flags(2);
       break;
@@ -162,7 +162,7 @@ void StateTables::Impl::on_creat(const Event& event) {
 
 void StateTables::Impl::on_openat(const Event& event) {
   const size_t dev = event.code() == ev::SYSCALL_OPENAT2_X ? 6 : 5;
-  opened(event, has_value(event, 1) ? event.param(1).i64() : kAtFdCwd, event.param(2).text(), u32(event.param(3)),
+  opened(event, has_value(event, 1) ? fd_number(event.param(1)) : kAtFdCwd, event.param(2).text(), u32(event.param(3)),
          u32(event.param(dev)), event.param(dev + 1).u64());
 }
 

@@ -173,6 +173,11 @@ struct StateTables::Impl {
 };
 
 inline bool has_value(const Event& event, size_t index) { return !event.param(index).empty(); }
+/// A descriptor number. Older drivers wrote negative ones as 32 bits without sign.
+inline int64_t fd_number(Param param) {
+  const int64_t value = param.i64();
+  return value > INT32_MAX && value <= int64_t{UINT32_MAX} ? static_cast<int32_t>(value) : value;
+}
 inline std::string_view bytes_text(Param param) { return {reinterpret_cast<const char*>(param.data), param.len}; }
 
 }  // namespace quell::enrich

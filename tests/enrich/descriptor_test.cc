@@ -26,6 +26,12 @@ TEST(Open, FilesAndDirectories) {
   EXPECT_EQ(w.tables.counters().fds, 5u);
 }
 
+TEST(Open, NegativeNumbersWithoutSign) {
+  World w;
+  EXPECT_EQ(w.openat(100, 3, 0xFFFFFF9C, "x").fd->name, "/home/x") << "AT_FDCWD";
+  EXPECT_EQ(w.read(100, 0xFFFFFFFF, -9).fd_number, -1);
+}
+
 TEST(Open, FailureMakesNoDescriptor) {
   World w;
   const auto& failed = w.openat(100, -2, -100, "/etc/none");

@@ -28,7 +28,8 @@ char touched;
 
 std::vector<std::string> list_of(Param param) {
   std::vector<std::string> out;
-  for_each_part({reinterpret_cast<const char*>(param.data), param.len}, [&](std::string_view part) { out.emplace_back(part); });
+  for_each_part({reinterpret_cast<const char*>(param.data), param.len},
+                [&](std::string_view part) { out.emplace_back(part); });
   return out;
 }
 
@@ -62,8 +63,10 @@ TEST(SensorProcess, ExecCarriesTheWholeProgram) {
   struct stat info {};
   stat("/bin/true", &info);
   EXPECT_EQ(exec.u64("exe_ino"), info.st_ino);
-  EXPECT_EQ(exec.u64("exe_ino_mtime"), static_cast<uint64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(info.st_mtim.tv_nsec));
-  EXPECT_EQ(exec.u64("exe_ino_ctime"), static_cast<uint64_t>(info.st_ctim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(info.st_ctim.tv_nsec));
+  EXPECT_EQ(exec.u64("exe_ino_mtime"),
+            static_cast<uint64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(info.st_mtim.tv_nsec));
+  EXPECT_EQ(exec.u64("exe_ino_ctime"),
+            static_cast<uint64_t>(info.st_ctim.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(info.st_ctim.tv_nsec));
   EXPECT_EQ(exec.u64("uid"), 0u);
   EXPECT_EQ(exec.u64("gid"), 0u);
   EXPECT_EQ(exec.num("pgid"), getpgrp());
@@ -71,7 +74,8 @@ TEST(SensorProcess, ExecCarriesTheWholeProgram) {
   EXPECT_NE(exec.u64("cap_effective"), 0u);
   const auto cgroups = list_of(exec["cgroups"]);
   const std::string name = std::filesystem::path(box.group()).filename();
-  EXPECT_NE(std::find(cgroups.begin(), cgroups.end(), "unified=/" + name), cgroups.end()) << fmt::format("{}", fmt::join(cgroups, " "));
+  EXPECT_NE(std::find(cgroups.begin(), cgroups.end(), "unified=/" + name), cgroups.end())
+      << fmt::format("{}", fmt::join(cgroups, " "));
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   const auto now_ns = static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
@@ -157,7 +161,12 @@ TEST(SensorProcess, LongArgumentsAreCutAtTheirLimit) {
   NEEDS_SENSOR();
   Sandbox box;
   const std::string argument(3000, 'a');
+<<<<<<< HEAD
+  const Events events =
+      box.run([&] { execl("/bin/true", "true", argument.c_str(), argument.c_str(), "end", nullptr); });
+=======
   const Events events = box.run([&] { execl("/bin/true", "true", argument.c_str(), argument.c_str(), "end", nullptr); });
+>>>>>>> house
   const Captured& exec = one_of(events, ev::SYSCALL_EXECVE_19_X);
   EXPECT_EQ(exec["args"].len, 4096u);
   EXPECT_EQ(exec["args"].data[4095], 0);
@@ -205,7 +214,12 @@ TEST(SensorProcess, ForkTreeInOrder) {
   for (const auto& event : events) {
     const bool birth = event->code() == ev::SYSCALL_CLONE_20_X && event->num("res") == 0;
     if (birth) {
+<<<<<<< HEAD
+      EXPECT_EQ(std::count(seen.begin(), seen.end(), event->event.tid()), 0)
+          << "an event before the birth of its thread";
+=======
       EXPECT_EQ(std::count(seen.begin(), seen.end(), event->event.tid()), 0) << "an event before the birth of its thread";
+>>>>>>> house
       seen.push_back(event->event.tid());
       parent_of[event->num("tid")] = event->num("ptid");
       EXPECT_EQ(event->num("vtid"), event->num("tid"));

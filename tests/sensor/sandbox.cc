@@ -19,21 +19,47 @@ namespace {
 /// Bytes of a type with a fixed width; 0 for the others.
 size_t width_of(ParamType type) {
   switch (type) {
-    case ParamType::int8: case ParamType::uint8: case ParamType::flags8: case ParamType::enumflags8: case ParamType::sigtype:
-    case ParamType::l4proto: case ParamType::sockfamily:
+    case ParamType::int8:
+    case ParamType::uint8:
+    case ParamType::flags8:
+    case ParamType::enumflags8:
+    case ParamType::sigtype:
+    case ParamType::l4proto:
+    case ParamType::sockfamily:
       return 1;
-    case ParamType::int16: case ParamType::uint16: case ParamType::flags16: case ParamType::enumflags16:
-    case ParamType::syscallid: case ParamType::port:
+    case ParamType::int16:
+    case ParamType::uint16:
+    case ParamType::flags16:
+    case ParamType::enumflags16:
+    case ParamType::syscallid:
+    case ParamType::port:
       return 2;
-    case ParamType::int32: case ParamType::uint32: case ParamType::flags32: case ParamType::enumflags32: case ParamType::uid:
-    case ParamType::gid: case ParamType::mode: case ParamType::bool_: case ParamType::sigset: case ParamType::ipv4addr:
-    case ParamType::fd32: case ParamType::pid32:
+    case ParamType::int32:
+    case ParamType::uint32:
+    case ParamType::flags32:
+    case ParamType::enumflags32:
+    case ParamType::uid:
+    case ParamType::gid:
+    case ParamType::mode:
+    case ParamType::bool_:
+    case ParamType::sigset:
+    case ParamType::ipv4addr:
+    case ParamType::fd32:
+    case ParamType::pid32:
       return 4;
-    case ParamType::int64: case ParamType::uint64: case ParamType::errno_: case ParamType::fd: case ParamType::pid:
-    case ParamType::reltime: case ParamType::abstime: case ParamType::double_:
+    case ParamType::int64:
+    case ParamType::uint64:
+    case ParamType::errno_:
+    case ParamType::fd:
+    case ParamType::pid:
+    case ParamType::reltime:
+    case ParamType::abstime:
+    case ParamType::double_:
       return 8;
-    case ParamType::ipv6addr: return 16;
-    default: return 0;
+    case ParamType::ipv6addr:
+      return 16;
+    default:
+      return 0;
   }
 }
 
@@ -146,7 +172,8 @@ void expect_schema(const Event& event) {
     if (width != 0 && value.len != 0) {
       EXPECT_EQ(value.len, width) << spec.id << "." << param.name;
     }
-    const bool text = param.type == ParamType::charbuf || param.type == ParamType::fspath || param.type == ParamType::fsrelpath;
+    const bool text =
+        param.type == ParamType::charbuf || param.type == ParamType::fspath || param.type == ParamType::fsrelpath;
     if (text && value.len != 0) {
       EXPECT_EQ(value.text().size() + 1, value.len) << spec.id << "." << param.name;
     }

@@ -37,8 +37,8 @@ class Sandbox {
   ~Sandbox();
   Sandbox(const Sandbox&) = delete;
 
-  /// Runs `body` in a child in the group and collects events until its exit was seen (with all of its descendants' before it).
-  /// Checks every event against the schema. The child's pid is left in pid().
+  /// Runs `body` in a child in the group and collects events until its exit was seen (with all of its descendants'
+  /// before it). Checks every event against the schema. The child's pid is left in pid().
   Events run(const std::function<void()>& body);
   /// Collects what has come.
   Events collect();

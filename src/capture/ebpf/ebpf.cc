@@ -37,8 +37,8 @@ uint64_t now_ns(clockid_t clock) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-/// What to add to CLOCK_BOOTTIME to get the time of day. The narrowest of a few brackets, so that being preempted in between
-/// does not show.
+/// What to add to CLOCK_BOOTTIME to get the time of day. The narrowest of a few brackets, so that being preempted in
+/// between does not show.
 uint64_t boot_offset_ns() {
   uint64_t best = UINT64_MAX, offset = 0;
   for (int i = 0; i < 5; ++i) {
@@ -70,16 +70,23 @@ Error load_error(int number, const char* what) {
   std::string text = libbpf_text.empty() ? std::string() : "\n" + libbpf_text;
   while (!text.empty() && text.back() == '\n') text.pop_back();
   if (number == EPERM || number == EACCES) {
-    return Error{Code::permission_denied,
-                 fmt::format("the kernel does not let this process {}; run as root, or give it CAP_BPF, CAP_PERFMON and "
-                             "CAP_SYS_PTRACE (before Linux 5.8: CAP_SYS_ADMIN){}", what, text), {}};
+    return Error{
+        Code::permission_denied,
+        fmt::format("the kernel does not let this process {}; run as root, or give it CAP_BPF, CAP_PERFMON and "
+                    "CAP_SYS_PTRACE (before Linux 5.8: CAP_SYS_ADMIN){}",
+                    what, text),
+        {}};
   }
   if (number == ENOMEM || number == EAGAIN) {
-    return Error{Code::limit,
-                 fmt::format("no memory to {}; raise the limit of locked memory (LimitMEMLOCK=infinity) or make the ring smaller{}",
-                             what, text), {}};
+    return Error{
+        Code::limit,
+        fmt::format(
+            "no memory to {}; raise the limit of locked memory (LimitMEMLOCK=infinity) or make the ring smaller{}",
+            what, text),
+        {}};
   }
-  return Error{Code::unsupported, fmt::format("cannot {} on Linux {}: {}{}", what, system.release, strerror(number), text), {}};
+  return Error{
+      Code::unsupported, fmt::format("cannot {} on Linux {}: {}{}", what, system.release, strerror(number), text), {}};
 }
 
 bool kernel_older_than(int major, int minor) {
@@ -90,18 +97,38 @@ bool kernel_older_than(int major, int minor) {
   return have_major < major || (have_major == major && have_minor < minor);
 }
 
+<<<<<<< HEAD
+=======
+bool kernel_older_than(int major, int minor) {
+  utsname system{};
+  uname(&system);
+  int have_major = 0, have_minor = 0;
+  if (sscanf(system.release, "%d.%d", &have_major, &have_minor) != 2) return false;
+  return have_major < major || (have_major == major && have_minor < minor);
+}
+
+>>>>>>> house
 Result<void> check_kernel() {
   if (kernel_older_than(5, 8)) {
     utsname system{};
     uname(&system);
+<<<<<<< HEAD
+    return Error{
+        Code::unsupported,
+        fmt::format("the sensor needs Linux 5.8 or newer, this is {}; replay captures with quell detect, or upgrade",
+                    system.release),
+        {}};
+=======
     return Error{Code::unsupported,
                  fmt::format("the sensor needs Linux 5.8 or newer, this is {}; replay captures with quell detect, or upgrade",
                              system.release), {}};
+>>>>>>> house
   }
   if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
     return Error{Code::unsupported,
                  "the kernel does not describe its types (no /sys/kernel/btf/vmlinux); use a kernel built with "
-                 "CONFIG_DEBUG_INFO_BTF=y", "/sys/kernel/btf/vmlinux"};
+                 "CONFIG_DEBUG_INFO_BTF=y",
+                 "/sys/kernel/btf/vmlinux"};
   }
   return {};
 }
@@ -110,8 +137,15 @@ Result<void> check_kernel() {
 void raise_memlock() {
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0 && kernel_older_than(5, 11)) {
+<<<<<<< HEAD
+    log::warn(
+        "capture",
+        "cannot raise the limit of locked memory ({}); if the sensor is refused, start with LimitMEMLOCK=infinity",
+        strerror(errno));
+=======
     log::warn("capture", "cannot raise the limit of locked memory ({}); if the sensor is refused, start with LimitMEMLOCK=infinity",
               strerror(errno));
+>>>>>>> house
   }
 }
 
@@ -160,7 +194,9 @@ class Sensor final : public LiveSource {
 
 Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
   if (options.snaplen >= kPathBytes) {
-    return Error{Code::invalid_argument, fmt::format("a snaplen of {} is too long; at most {}", options.snaplen, kPathBytes - 1), {}};
+    return Error{Code::invalid_argument,
+                 fmt::format("a snaplen of {} is too long; at most {}", options.snaplen, kPathBytes - 1),
+                 {}};
   }
   QUELL_CHECK(check_kernel());
   auto sensor = std::make_unique<Sensor>();
@@ -251,11 +287,12 @@ Result<void> Sensor::mark_processes(const EbpfOptions& options) {
 }
 
 Result<void> Sensor::attach() {
-  // In a pid namespace getpid() is not what the kernel programs see, so one of them is asked. Kernels before 5.10 cannot run a
-  // program on request; there the sensor has to live in the first namespace.
+  // In a pid namespace getpid() is not what the kernel programs see, so one of them is asked. Kernels before 5.10
+  // cannot run a program on request; there the sensor has to live in the first namespace.
   skeleton_->bss->self_tgid = static_cast<uint32_t>(getpid());
   LIBBPF_OPTS(bpf_test_run_opts, run);
-  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.whoami), &run) == 0) skeleton_->bss->self_tgid = run.retval;
+  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.whoami), &run) == 0)
+    skeleton_->bss->self_tgid = run.retval;
 
   // Births before calls, so that no call of an unknown child can come first.
   const std::pair<bpf_program*, bpf_link**> parts[] = {
@@ -324,7 +361,8 @@ Result<Pull> Sensor::fill(EventBatch& batch, uint64_t timeout_ns) {
     if (now >= deadline) return Pull::more;
     epoll_event event{};
     const int wait_ms = static_cast<int>(std::min<uint64_t>((deadline - now + 999'999) / 1'000'000, 1000));
-    if (epoll_wait(epoll_fd_, &event, 1, wait_ms) < 0 && errno != EINTR) return errno_error(errno, "waiting for events failed");
+    if (epoll_wait(epoll_fd_, &event, 1, wait_ms) < 0 && errno != EINTR)
+      return errno_error(errno, "waiting for events failed");
     now = now_ns(CLOCK_MONOTONIC);
   }
 }

@@ -1,9 +1,9 @@
 #pragma once
 // The live source: kernel programs that report system calls as events of the current schema.
 //
-// Order. All CPUs write one ring. Two events of one thread come in the order in which they happened; a new thread's event comes
-// before anything that thread does; between CPUs, events come in the order in which their programs finished, which can differ
-// from the order of their timestamps by the microseconds that building an event takes.
+// Order. All CPUs write one ring. Two events of one thread come in the order in which they happened; a new thread's
+// event comes before anything that thread does; between CPUs, events come in the order in which their programs
+// finished, which can differ from the order of their timestamps by the microseconds that building an event takes.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,14 +19,15 @@ namespace quell::capture {
 
 struct EbpfOptions {
   Scope scope;
-  /// Event codes that somebody wants, indexed by EventCode. What keeps the tables true (kEvModifiesState) is captured in any case.
+  /// Event codes that somebody wants, indexed by EventCode. What keeps the tables true (kEvModifiesState) is captured
+  /// in any case.
   std::vector<bool> interest;
   /// Children of this process are not reported either (Quell itself never is).
   bool exclude_children = false;
   /// Bytes of data in read, write, send and receive events; at most 4095.
   uint32_t snaplen = 80;
-  /// Size of the ring; rounded up to a power of two. 0: 8 MiB, and 2 MiB more for each CPU above four, at most 64 MiB. The ring
-  /// counts twice in the resident size of the process, because its memory is mapped twice in a row.
+  /// Size of the ring; rounded up to a power of two. 0: 8 MiB, and 2 MiB more for each CPU above four, at most 64 MiB.
+  /// The ring counts twice in the resident size of the process, because its memory is mapped twice in a row.
   uint64_t ring_bytes = 0;
   /// While events flow, the ring is emptied at most once in this time; the first event after a pause is taken at once.
   uint64_t coalesce_ns = 250'000;
@@ -42,10 +43,10 @@ class LiveSource : public EventSource {
   virtual std::vector<std::pair<EventCode, uint64_t>> losses() const = 0;
 };
 
-/// Loads and attaches the sensor. fill() returns as soon as it has events and the ring is empty, so a long timeout costs no
-/// latency; one call delivers at most 8192 events.
-/// Errors: permission_denied (which capability is missing), unsupported (kernel too old, no BTF), not_found (the scope does not
-/// exist), invalid_argument; the message names the remedy. A failed raise of RLIMIT_MEMLOCK is a warning in the log.
+/// Loads and attaches the sensor. fill() returns as soon as it has events and the ring is empty, so a long timeout
+/// costs no latency; one call delivers at most 8192 events. Errors: permission_denied (which capability is missing),
+/// unsupported (kernel too old, no BTF), not_found (the scope does not exist), invalid_argument; the message names the
+/// remedy. A failed raise of RLIMIT_MEMLOCK is a warning in the log.
 Result<std::unique_ptr<LiveSource>> open_ebpf(const EbpfOptions& options);
 
 }  // namespace quell::capture

@@ -1,6 +1,6 @@
 #pragma once
-// The reading side of a BPF ring buffer, on its two shared mappings. Ours instead of libbpf's because that one tells the kernel
-// about every single record, a cache line which all producers read.
+// The reading side of a BPF ring buffer, on its two shared mappings. Ours instead of libbpf's because that one tells
+// the kernel about every single record, a cache line which all producers read.
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -18,8 +18,8 @@ class RingReader {
   RingReader& operator=(RingReader&&) = delete;
   ~RingReader();
 
-  /// Calls take(bytes) for each finished record until it returns false or none is left; the bytes are valid during the call.
-  /// A record for which it returned false was not taken. Returns how many were taken.
+  /// Calls take(bytes) for each finished record until it returns false or none is left; the bytes are valid during the
+  /// call. A record for which it returned false was not taken. Returns how many were taken.
   template <typename Take>
   size_t drain(Take&& take) {
     size_t taken = 0;

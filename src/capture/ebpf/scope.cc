@@ -41,7 +41,8 @@ Result<Scope> Scope::parse(std::string_view text) {
   if (text.starts_with("cgroup:")) {
     scope.kind = Kind::cgroup;
     scope.path = text.substr(7);
-    if (scope.path.empty()) return Error{Code::invalid_argument, "the scope cgroup: needs a path, as in cgroup:/docker", {}};
+    if (scope.path.empty())
+      return Error{Code::invalid_argument, "the scope cgroup: needs a path, as in cgroup:/docker", {}};
     return scope;
   }
   if (text.starts_with("pid:")) {
@@ -53,8 +54,8 @@ Result<Scope> Scope::parse(std::string_view text) {
     }
     return scope;
   }
-  return Error{Code::invalid_argument,
-               fmt::format("unknown scope \"{}\"; write all, cgroup:PATH or pid:NUMBER", text), {}};
+  return Error{
+      Code::invalid_argument, fmt::format("unknown scope \"{}\"; write all, cgroup:PATH or pid:NUMBER", text), {}};
 }
 
 CgroupMounts CgroupMounts::parse(std::string_view mounts) {
@@ -88,8 +89,10 @@ Result<CgroupRef> resolve_cgroup(std::string_view path, const CgroupMounts& moun
   if (!mounts.v2.empty()) roots.emplace_back(mounts.v2, true);
   if (!mounts.pids.empty()) roots.emplace_back(mounts.pids, false);
   if (roots.empty()) {
-    return Error{Code::unsupported,
-                 "no cgroup hierarchy is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or use another scope", {}};
+    return Error{
+        Code::unsupported,
+        "no cgroup hierarchy is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or use another scope",
+        {}};
   }
   // The longest root first: in a hybrid layout one mount lies below the other's parent.
   std::string tried;
@@ -106,7 +109,8 @@ Result<CgroupRef> resolve_cgroup(std::string_view path, const CgroupMounts& moun
       tried += (tried.empty() ? "" : ", ") + directory;
       continue;
     }
-    if (!S_ISDIR(info.st_mode)) return Error{Code::invalid_argument, "this is a file of a cgroup, not a cgroup", directory};
+    if (!S_ISDIR(info.st_mode))
+      return Error{Code::invalid_argument, "this is a file of a cgroup, not a cgroup", directory};
     return CgroupRef{info.st_ino, static_cast<uint32_t>(parts.size()), v2};
   }
   return Error{Code::not_found, fmt::format("there is no cgroup {} (tried {})", path, tried), std::string(path)};

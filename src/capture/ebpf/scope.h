@@ -8,7 +8,8 @@
 
 namespace quell::capture {
 
-/// `all`, `cgroup:PATH` (that group and everything below it) or `pid:N` (that process and every child it makes from now on).
+/// `all`, `cgroup:PATH` (that group and everything below it) or `pid:N` (that process and every child it makes from now
+/// on).
 struct Scope {
   enum class Kind { all, cgroup, tree };
   Kind kind = Kind::all;
