@@ -94,7 +94,7 @@ Result<std::unique_ptr<Sensor>> Sensor::start(const LoadGroup& group, const std:
       const size_t end = messages.find_first_not_of("0123456789.:[]", at + 7);
       if (end != std::string::npos) sensor->address_ = messages.substr(at + 7, end - at - 7);
     }
-    if (!sensor->address_.empty() && messages.find("ready") != std::string::npos) {
+    if (!sensor->address_.empty() && messages.find("watching") != std::string::npos) {
       sensor->start_s_ = static_cast<double>(system_clock().monotonic_ns() - begin) / 1e9;
       fcntl(sensor->err_, F_SETFL, O_NONBLOCK);
       return sensor;

@@ -136,7 +136,9 @@ void print_record(const ActionRecord& record) {
 
 void print_outcome(const ActionRecord& record) {
   print_record(record);
-  const bool can_undo = record.undo_of.empty() && is_in_effect(record) && !record.pre_state_json.empty();
+  const auto preview = Json::parse(record.preview_json);
+  const bool can_undo =
+      record.undo_of.empty() && is_in_effect(record) && preview && preview->at("reversible").boolean();
   if (can_undo) fmt::print("  undo: quell action undo {}\n", record.id);
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include "apps/quell/task_events.h"
+
 namespace quell::cli {
 namespace {
 
@@ -29,20 +31,22 @@ void Evaluator::inject(std::span<const uint8_t> event) {
 }
 
 void Evaluator::evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot& slot) {
-  number_ += slot.skipped_before + 1;
   Event event;
   if (!Event::parse(bytes, event)) {
+    number_ += slot.skipped_before + 1;
     ++malformed_count_;
     return;
   }
   event.cpu = slot.cpu;
   event.state_only = slot.state_only;
+  if (options_.read_thread && event.tid() > 0 && event.spec().source != EventClass::iter) learn_about(event);
   if (recorder_ != nullptr) {
     if (auto written = recorder_->append(bytes, slot.cpu, slot.state_only); !written) {
       record_status_ = std::move(written);
       recorder_ = nullptr;
     }
   }
+  number_ += slot.skipped_before + 1;
   const EventContext& context = tables_.apply(event, number_);
   if (slot.state_only) return;
   ++event_count_;
@@ -54,6 +58,39 @@ void Evaluator::evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot&
     detection.id = detection_id(detection);
     ++detection_count_;
     options_.on_detection(std::move(detection));
+  }
+}
+
+void Evaluator::learn_about(const Event& event) {
+  const EventSpec& spec = event.spec();
+  if (spec.source == EventClass::meta || spec.has(kEvSkipparsereset) || event.code() == ev::PROCEXIT_1_E) return;
+  const bool is_clone = event.code() == ev::SYSCALL_CLONE_20_X || event.code() == ev::SYSCALL_FORK_20_X ||
+                        event.code() == ev::SYSCALL_VFORK_20_X || event.code() == ev::SYSCALL_CLONE3_X;
+  if (!is_clone) {
+    if (tables_.thread(event.tid()) == nullptr) learn_thread(event.tid(), event.ts_ns(), 0);
+    return;
+  }
+  // A clone describes its own thread, but not the parent that the child inherits from.
+  if (event.param(0).i64() != 0) return;
+  const int parent = spec.param_index("ptid");
+  if (parent < 0) return;
+  const int64_t ptid = event.param(static_cast<size_t>(parent)).i64();
+  if (ptid > 0 && tables_.thread(ptid) == nullptr) learn_thread(ptid, event.ts_ns(), 0);
+}
+
+void Evaluator::learn_thread(int64_t tid, uint64_t ts_ns, int depth) {
+  constexpr int kMaxAncestors = 32;
+  Thread thread;
+  std::vector<std::pair<int64_t, Fd>> fds;
+  if (depth > kMaxAncestors || !options_.read_thread(tid, thread, fds)) return;
+  // Whom it came from first: what hangs on an unknown parent would stay orphaned.
+  if (!thread.is_main() && thread.pid > 0 && tables_.thread(thread.pid) == nullptr)
+    learn_thread(thread.pid, ts_ns, depth + 1);
+  if (thread.ptid > 0 && tables_.thread(thread.ptid) == nullptr) learn_thread(thread.ptid, ts_ns, depth + 1);
+  for (const auto& event : task_events(thread, fds, ts_ns, tables_.machine().boot_ns)) {
+    evaluate(
+        event,
+        {.offset = 0, .len = static_cast<uint32_t>(event.size()), .skipped_before = 0, .cpu = 0, .state_only = true});
   }
 }
 

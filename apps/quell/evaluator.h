@@ -5,6 +5,8 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -22,6 +24,10 @@ struct EvaluatorOptions {
   std::string hostname;          // empty: the one of the stream's own machine
   const Clock* clock = nullptr;  // live: stamps when a rule had matched; null in replays
   std::function<void(Detection&&)> on_detection;
+  /// Live: reads a thread that no event has told of, as enrich::Options::read_thread does. What it finds goes into the
+  /// stream as events that no rule sees, so that a recording holds it and a replay knows it. Null: unknown threads stay
+  /// unknown.
+  std::function<bool(int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds)> read_thread;
 };
 
 class Evaluator {
@@ -48,6 +54,8 @@ class Evaluator {
 
  private:
   void evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot& slot);
+  void learn_about(const Event& event);
+  void learn_thread(int64_t tid, uint64_t ts_ns, int depth);
   std::string detection_id(const Detection& detection);
 
   enrich::StateTables& tables_;

@@ -64,12 +64,14 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                   .origin = "live:" + options_.boot_id,
                   .hostname = options_.hostname,
                   .clock = options_.clock,
-                  .on_detection = [this](Detection&& detection) {
-                    if (detection.detect_ns > detection.kernel_ns) {
-                      detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
-                    }
-                    pending_.add(std::move(detection), options_.clock->monotonic_ns());
-                  }}) {}
+                  .on_detection =
+                      [this](Detection&& detection) {
+                        if (detection.detect_ns > detection.kernel_ns) {
+                          detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
+                        }
+                        pending_.add(std::move(detection), options_.clock->monotonic_ns());
+                      },
+                  .read_thread = options_.tables.read_thread}) {}
 
 Result<void> LiveLane::run() {
   wait_for_first_answers();

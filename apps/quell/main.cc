@@ -50,9 +50,11 @@ std::string suggestion(const CLI::App& app, std::string_view word) {
 
 /// The message of a line that did not parse, in our words.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_name() != "ExtrasError" && error.get_name() != "RequiredError") return error.what();
+  // By exit code: the name is that of the subcommand when a subcommand throws.
+  const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+  if (code != CLI::ExitCodes::ExtrasError && code != CLI::ExitCodes::RequiredError) return error.what();
   std::vector<std::string> extra = app.remaining(true);
-  if (extra.empty() && error.get_name() == "ExtrasError") {
+  if (extra.empty() && code == CLI::ExitCodes::ExtrasError) {
     // A subcommand's own extras are not kept; the library's message ends with them.
     const std::string_view message = error.what();
     const size_t colon = message.rfind(": ");

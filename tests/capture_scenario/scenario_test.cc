@@ -192,6 +192,7 @@ TEST(Scenario, ProcessesKeepDescriptorsAndChangeByExec) {
   EXPECT_EQ(thread(s, web)->comm, "nginx");
   event = event_at(s, 2);
   EXPECT_EQ(thread(s, event.tid())->ptid, web);
+  EXPECT_NE(thread(s, event.tid())->cgroups.find("docker/3ad7b26ded6d"), std::string::npos);
   EXPECT_EQ(param(event, "res").i64(), 1);
   EXPECT_EQ(param(event, "newfd").i64(), 1);
   EXPECT_EQ(param(event, "oldfd").i64(), 3);

@@ -78,12 +78,12 @@ std::unique_ptr<QuellUp> QuellUp::start(const std::vector<std::string>& argument
   all.insert(all.end(), arguments.begin(), arguments.end());
   up->pid_ = spawn(all, up->out_, up->err_);
   const uint64_t deadline = system_clock().monotonic_ns() + 60'000'000'000;
-  while (system_clock().monotonic_ns() < deadline && up->messages_.find("ready") == std::string::npos)
+  while (system_clock().monotonic_ns() < deadline && up->messages_.find("watching") == std::string::npos)
     if (!up->pump(500) && waitpid(up->pid_, nullptr, WNOHANG) == up->pid_) {
       up->pid_ = -1;
       break;
     }
-  if (up->messages_.find("ready") == std::string::npos) {
+  if (up->messages_.find("watching") == std::string::npos) {
     ADD_FAILURE() << "quell up did not become ready: " << up->messages_;
     return nullptr;
   }

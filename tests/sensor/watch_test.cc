@@ -136,8 +136,12 @@ TEST(SensorWatch, ForeignCallsAreCountedAndNotDecoded) {
   Sandbox box({"*"});
   const Events events = box.run([] {
     long result = 0;
+<<<<<<< HEAD
     // 5 is open() for 32-bit programs and fstat() for 64-bit ones. A kernel without 32-bit support kills the child
     // here.
+=======
+    // 5 is open() for 32-bit programs and fstat() for 64-bit ones. A kernel without 32-bit support kills the child here.
+>>>>>>> house
     asm volatile("int $0x80" : "=a"(result) : "a"(5), "b"(0), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
     syscall(0x40000000 | SYS_mkdir, 0, 0);
   });
@@ -186,8 +190,12 @@ TEST(SensorWatch, FillWaitsAndWakes) {
   const auto waiting = std::chrono::steady_clock::now();
   ASSERT_TRUE(box.source().fill(batch, 20'000'000'000));
   EXPECT_FALSE(batch.empty());
+<<<<<<< HEAD
   EXPECT_LT(std::chrono::steady_clock::now() - waiting, std::chrono::seconds(15))
       << "woken by the event, not by the deadline";
+=======
+  EXPECT_LT(std::chrono::steady_clock::now() - waiting, std::chrono::seconds(15)) << "woken by the event, not by the deadline";
+>>>>>>> house
   waitpid(pid, nullptr, 0);
 }
 

@@ -521,7 +521,9 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
   image.fdlimit = 1024;
   image.clone_ns = kScenarioStartNs - 1'000'000'000ull;
   QUELL_CHECK(set_image(image, map));
-  QUELL_TRY(const std::string container, set_container(map));
+  QUELL_TRY(std::string container, set_container(map));
+  if (const yaml::Node* named = map.find("parent"); named != nullptr && map.find("container.id") == nullptr)
+    if (const Actor* actor = find(named->text())) container = actor->container;
   QUELL_CHECK(set_user(image, map, container));
   image.cap_permitted = image.cap_effective = image.uid == 0 ? kAllCapabilities : 0;
   QUELL_TRY(Thread * parent, make_parent(map, image, container));
@@ -535,6 +537,7 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
 
   Actor actor;
   actor.id = std::move(id);
+  actor.container = container;
   actor.now = image;
   actor.start = image;
   if (by_exec) {

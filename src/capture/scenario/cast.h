@@ -16,6 +16,7 @@ namespace quell::capture::scenario {
 
 struct Actor {
   std::string id;             // name in `processes:`; empty for one described in an event
+  std::string container;      // short id; empty on the host
   Thread start;               // before the first event
   Thread now;                 // as it stands while events are written
   std::map<int64_t, Fd> fds;  // open before the first event

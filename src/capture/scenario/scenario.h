@@ -23,6 +23,7 @@
 //                       proc.args takes a text (split at spaces) or a sequence; proc.env a map
 //   proc.pname, proc.pexepath, proc.pcmdline, "proc.aname[2]" ...   ancestors, made as needed
 //   container.*, k8s.*  the container it runs in; metadata arrives before the first event. `host` is none
+//   parent              a process from `processes` as the parent; its container is inherited
 //   process             one from `processes`, instead of describing it in place; an execve changes it for later events
 //   note                a remark
 // Ancestors of a process in a container run in it too, up to a containerd-shim on the host; everything ends at systemd

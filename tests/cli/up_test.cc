@@ -1,0 +1,179 @@
+// A living `quell up`, limited to a control group of our own: detection, endpoints, control, reload, end, recording and
+// replay.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "process.h"
+
+namespace quell::cli {
+namespace {
+
+constexpr const char* kRules =
+    "- rule: Marker opened\n"
+    "  desc: a file whose name only this test uses\n"
+    "  condition: evt.type in (open, openat) and fd.name contains quell-up-marker\n"
+    "  output: \"%proc.name opened %fd.name\"\n"
+    "  priority: WARNING\n";
+
+std::string cgroup_mount() {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string device, path, type, rest; mounts >> device >> path >> type && std::getline(mounts, rest);) {
+    if (type == "cgroup2") return path;
+  }
+  return {};
+}
+
+class Up : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string mount = cgroup_mount();
+    if (geteuid() != 0 || mount.empty()) skip("needs root and a cgroup v2 hierarchy");
+    if (IsSkipped()) return;
+    group_ = "quell-up-test-" + std::to_string(getpid());
+    group_path_ = mount + "/" + group_;
+    if (mkdir(group_path_.c_str(), 0755) != 0) skip("a control group cannot be made here");
+  }
+  void TearDown() override {
+    if (!group_path_.empty()) rmdir(group_path_.c_str());
+  }
+  static void skip(const char* why) {
+    std::printf("SKIPPED: %s\n", why);
+    GTEST_SKIP() << why;
+  }
+
+  std::vector<std::string> up_arguments(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"up",       "--scope",  "cgroup:" + group_, "--rules", rules_, "--data-dir",
+                                          data_dir(), "--listen", "127.0.0.1:0",      "-o",      "json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::string data_dir() const { return folder_.path() + "/data"; }
+  /// Runs a shell command inside the group.
+  void inside(const std::string& command) const {
+    const std::string line = "sh -c 'echo $$ > " + group_path_ + "/cgroup.procs && " + command + "' >/dev/null 2>&1";
+    if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;
+  }
+  static std::string address(const Process& up) {
+    const std::string err = up.err();
+    const size_t at = err.find("http://");
+    return at == std::string::npos ? std::string() : err.substr(at, err.find(';', at) - at);
+  }
+  /// Body of a GET; `status` receives the HTTP status.
+  std::string get(const std::string& url, std::string& status) const {
+    const std::string file = folder_.path() + "/get";
+    const std::string line = "curl -s -o " + file + ".body -w '%{http_code}' " + url + " > " + file + ".status";
+    if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;
+    status = read_file(file + ".status");
+    return read_file(file + ".body");
+  }
+
+  TempFolder folder_;
+  std::string rules_ = folder_.file("rules.yaml", kRules);
+  std::string group_, group_path_;
+};
+
+TEST_F(Up, DetectsServesAndEnds) {
+  const std::string capture = folder_.path() + "/rec.scap";
+  Process up(folder_, up_arguments({"--record", capture}), "up");
+  ASSERT_TRUE(up.says("http://")) << up.err();
+
+  inside("true > " + folder_.path() + "/quell-up-marker-1");
+  ASSERT_TRUE(up.says("quell-up-marker-1", std::chrono::seconds(20))) << up.err();
+  const std::string line = up.out().substr(0, up.out().find('\n'));
+  const auto detection = Json::parse(line);
+  ASSERT_TRUE(detection.has_value()) << line;
+  EXPECT_EQ(detection->at("rule").str(), "Marker opened");
+  EXPECT_EQ(detection->at("quell").at("container_id").str(), "host");
+  EXPECT_GE(detection->at("quell").at("detect_ns").u64(), detection->at("quell").at("kernel_ns").u64());
+
+  std::string status;
+  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("status").str(), "ok");
+  EXPECT_EQ(status, "200");
+  get(address(up) + "/readyz", status);
+  EXPECT_EQ(status, "200");
+  EXPECT_NE(get(address(up) + "/metrics", status).find("quell_detect_detections_total"), std::string::npos);
+  get(address(up) + "/v1/detections", status);
+  EXPECT_EQ(status, "403") << "control is not for the port";
+  EXPECT_EQ(quell(folder_, {"action", "list", "--data-dir", data_dir()}).status, 0);
+
+  const Finished second = quell(folder_, up_arguments());
+  EXPECT_EQ(second.status, 1) << "a data directory has one owner";
+  EXPECT_TRUE(up.is_running());
+
+  const Finished guarded =
+      quell(folder_, {"action", "preview", "process.kill", "process:1", "--data-dir", data_dir(), "-o", "json"});
+  EXPECT_EQ(guarded.status, 6) << guarded.err;
+  EXPECT_NE(Json::parse(guarded.out)->at("refusal").object(), nullptr);
+  EXPECT_EQ(quell(folder_, {"action", "preview", "process.kill", "process:999999999", "--data-dir", data_dir()}).status,
+            5);
+  EXPECT_EQ(quell(folder_, {"action", "preview", "no.such", "process:1", "--data-dir", data_dir()}).status, 5);
+  EXPECT_EQ(quell(folder_, {"action", "show", "a-0000000000000000", "--data-dir", data_dir()}).status, 5);
+
+  up.signal(SIGTERM);
+  EXPECT_EQ(up.wait(), 0) << up.err();
+  const std::string live = up.out();
+
+  // The recording gives the same detections again; only when and by whom it was seen differs.
+  const Finished replay = quell(folder_, {"detect", capture, "--rules", rules_, "-o", "json"});
+  ASSERT_EQ(replay.status, 0) << replay.err;
+  std::istringstream live_lines(live), replayed_lines(replay.out);
+  std::string live_line, replayed_line;
+  size_t count = 0;
+  while (std::getline(live_lines, live_line)) {
+    ASSERT_TRUE(std::getline(replayed_lines, replayed_line)) << "replay has fewer";
+    const auto one = Json::parse(live_line), other = Json::parse(replayed_line);
+    EXPECT_EQ(one->at("rule").str(), other->at("rule").str());
+    EXPECT_EQ(one->at("output_fields").dump(), other->at("output_fields").dump());
+    ++count;
+  }
+  EXPECT_FALSE(std::getline(replayed_lines, replayed_line)) << "replay has more";
+  EXPECT_GT(count, 0u);
+}
+
+TEST_F(Up, HangupReadsTheRulesAgainAndABrokenFileChangesNothing) {
+  Process up(folder_, up_arguments(), "up");
+  ASSERT_TRUE(up.says("http://")) << up.err();
+  folder_.file("rules.yaml",
+               "- rule: Broken\n  desc: d\n  condition: proc.nmae = x\n  output: x\n  priority: NOTICE\n");
+  up.signal(SIGHUP);
+  ASSERT_TRUE(up.says("rules.yaml:3:")) << up.err();
+  inside("true > " + folder_.path() + "/quell-up-marker-2");
+  ASSERT_TRUE(up.says("quell-up-marker-2", std::chrono::seconds(20))) << up.err();
+  std::string status;
+  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("status").str(), "degraded");
+
+  std::string renamed = kRules;
+  renamed.replace(renamed.find("Marker opened"), 13, "Marker again");
+  folder_.file("rules.yaml", renamed);
+  up.signal(SIGHUP);
+  ASSERT_TRUE(up.says("in force", std::chrono::seconds(20))) << up.err();
+  bool is_swapped = false;
+  for (int i = 0; i < 100 && !is_swapped; ++i) {
+    is_swapped = get(address(up) + "/metrics", status).find("quell_detect_rule_swaps_total 1") != std::string::npos;
+    usleep(50'000);
+  }
+  EXPECT_TRUE(is_swapped);
+  inside("true > " + folder_.path() + "/quell-up-marker-3");
+  ASSERT_TRUE(up.says("Marker again", std::chrono::seconds(20))) << up.out();
+  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("status").str(), "ok");
+  up.signal(SIGINT);
+  EXPECT_EQ(up.wait(), 0);
+}
+
+TEST_F(Up, RecordsForAWhile) {
+  const std::string capture = folder_.path() + "/short.scap";
+  Process record(folder_, {"record", "--scope", "cgroup:" + group_, "--out", capture, "--for", "3s"}, "record");
+  ASSERT_TRUE(record.says("recording")) << record.err();
+  inside("true > " + folder_.path() + "/quell-up-marker-4");
+  EXPECT_EQ(record.wait(), 0) << record.err();
+  const Finished replay = quell(folder_, {"detect", capture, "--rules", rules_});
+  EXPECT_EQ(replay.status, 0) << replay.err;
+  EXPECT_NE(replay.out.find("quell-up-marker-4"), std::string::npos);
+  struct stat status {};
+  ASSERT_EQ(stat(capture.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0077, 0u) << "captures hold what others typed";
+}
+
+}  // namespace
+}  // namespace quell::cli
