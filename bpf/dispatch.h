@@ -11,13 +11,13 @@ INLINE bool foreign_abi(u64 number) {
   if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
     status = ((struct task_struct *)bpf_get_current_task_btf())->thread_info.status;
   } else {
-    status = BPF_CORE_READ(current_task(), thread_info.status);
+    status = READ(current_task(), thread_info.status);
   }
   return (status & kCompatCall) || ((s64)number > 0 && (number & kX32Call));
 }
 #elif defined(__TARGET_ARCH_arm64)
 enum { kCompatTask = 1 << 22 };
-INLINE bool foreign_abi(u64 number) { return BPF_CORE_READ(current_task(), thread_info.flags) & kCompatTask; }
+INLINE bool foreign_abi(u64 number) { return READ(current_task(), thread_info.flags) & kCompatTask; }
 #endif
 
 SEC("tp_btf/sys_exit")

@@ -11,6 +11,21 @@
 #include "flags.h"
 #include "wire.h"
 
+// Reads src->a->b->c. Where the kernel can type a pointer (6.2 and newer) these are plain loads, checked by the fault handler;
+// elsewhere each arrow is a call of a helper, several times as dear.
+extern void *bpf_rdonly_cast(const void *address, __u32 type_id) __ksym __weak;
+#define READ(src, ...)                                                                                                     \
+  ({                                                                                                                       \
+    typeof(___type((src), __VA_ARGS__)) value_;                                                                            \
+    if (&bpf_rdonly_cast) {                                                                                                \
+      typeof(*(src)) *typed_ = bpf_rdonly_cast((src), bpf_core_type_id_kernel(typeof(*(src))));                            \
+      value_ = ___arrow(typed_, __VA_ARGS__);                                                                              \
+    } else {                                                                                                               \
+      BPF_CORE_READ_INTO(&value_, (src), __VA_ARGS__);                                                                     \
+    }                                                                                                                      \
+    value_;                                                                                                                \
+  })
+
 #define INLINE static __always_inline
 // A function that the verifier checks once, on its own, whoever calls it: it takes and returns numbers only (pointers as
 // numbers; reading through them is checked when it happens). Keeps the programs of exec and clone verifiable.
@@ -133,6 +148,14 @@ struct event {
 
 // Hides a number's origin from the compiler, so that it does not remove the masks that the verifier wants to see.
 #define HIDE(x) asm volatile("" : "+r"(x))
+
+// A typed pointer as a plain number, as GLOBAL functions and negative offsets want it.
+INLINE u64 plain(const void *pointer) {
+  const void *copy = pointer;
+  u64 value = 0;
+  bpf_probe_read_kernel(&value, sizeof(value), &copy);
+  return value;
+}
 
 INLINE u64 bounded(u64 value, u64 mask) {
   HIDE(value);
@@ -281,22 +304,22 @@ INLINE int submit(struct event *e) {
 // ---- who is watched ----
 INLINE bool cgroup_in_scope(struct task_struct *task, bool is_current) {
   if (scope_kind == kScopeCgroup && is_current) return bpf_get_current_ancestor_cgroup_id(scope_level) == scope_cgroup;
-  struct css_set *set = BPF_CORE_READ(task, cgroups);
+  struct css_set *set = READ(task, cgroups);
   struct cgroup *group;
   if (scope_kind == kScopeCgroup) {
-    group = BPF_CORE_READ(set, dfl_cgrp);
+    group = READ(set, dfl_cgrp);
   } else {
     if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) return false;
     struct cgroup_subsys_state *state = NULL;
     const u32 index = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
     bpf_core_read(&state, sizeof(state), (void **)&set->subsys + index);
-    group = BPF_CORE_READ(state, cgroup);
+    group = READ(state, cgroup);
   }
   for (int i = 0; i < 24 && group; ++i) {
-    if (BPF_CORE_READ(group, kn, id) == scope_cgroup) return true;
-    struct cgroup_subsys_state *parent = BPF_CORE_READ(group, self.parent);
+    if (READ(group, kn, id) == scope_cgroup) return true;
+    struct cgroup_subsys_state *parent = READ(group, self.parent);
     if (!parent) return false;
-    group = BPF_CORE_READ(parent, cgroup);
+    group = READ(parent, cgroup);
   }
   return false;
 }

@@ -21,9 +21,9 @@ INLINE struct file *file_of(s32 fd) {
     limit = table->max_fds;
     files = table->fd;
   } else {
-    struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
-    limit = BPF_CORE_READ(table, max_fds);
-    files = BPF_CORE_READ(table, fd);
+    struct fdtable *table = READ(current_task(), files, fdt);
+    limit = READ(table, max_fds);
+    files = READ(table, fd);
   }
   struct file *file = NULL;
   if ((u32)fd < limit) bpf_probe_read_kernel(&file, sizeof(file), files + fd);
@@ -57,12 +57,12 @@ INLINE struct opened opened_file(s64 fd) {
   struct opened out = {};
   struct file *file = file_of(fd);
   if (!file) return out;
-  struct inode *inode = BPF_CORE_READ(file, f_inode);
-  struct super_block *sb = BPF_CORE_READ(inode, i_sb);
-  out.ino = BPF_CORE_READ(inode, i_ino);
-  out.dev = user_device(BPF_CORE_READ(sb, s_dev));
-  out.layer = overlay_layer(inode, BPF_CORE_READ(sb, s_magic));
-  if (BPF_CORE_READ(file, f_mode) & kModeCreated) out.flags |= kOpenCreated;
+  struct inode *inode = READ(file, f_inode);
+  struct super_block *sb = READ(inode, i_sb);
+  out.ino = READ(inode, i_ino);
+  out.dev = user_device(READ(sb, s_dev));
+  out.layer = overlay_layer(inode, READ(sb, s_magic));
+  if (READ(file, f_mode) & kModeCreated) out.flags |= kOpenCreated;
   if (out.layer == kLayerUpper) out.flags |= kOpenUpper;
   if (out.layer == kLayerLower) out.flags |= kOpenLower;
   return out;

@@ -11,7 +11,7 @@ enum {
 };
 
 INLINE struct mount *mount_of(struct vfsmount *mnt) {
-  return (struct mount *)((u8 *)mnt - bpf_core_field_offset(struct mount, mnt));
+  return (struct mount *)(plain(mnt) - bpf_core_field_offset(struct mount, mnt));
 }
 
 // Writes the path at `off` of the slot; returns its length with NUL, 0 if it cannot be told.
@@ -22,23 +22,23 @@ GLOBAL u64 write_path(u64 off, u64 dentry_address, u64 mnt_address) {
   if (!buf) return 0;
   u8 *work = buf + kPathWork;  // 4096 bytes of text and 256 behind them, so that a name never reaches too far
   struct mount *mnt = mount_of(vfsmnt);
-  struct dentry *mnt_root = BPF_CORE_READ(vfsmnt, mnt_root);
+  struct dentry *mnt_root = READ(vfsmnt, mnt_root);
   u64 pos = kPathBytes - 1;
   bool done = false, disconnected = false;
   work[pos] = 0;
   for (int i = 0; i < kPathDepth; ++i) {
     if (dentry == mnt_root) {
-      struct mount *parent = BPF_CORE_READ(mnt, mnt_parent);
+      struct mount *parent = READ(mnt, mnt_parent);
       if (parent == mnt) {
         done = true;
         break;
       }
-      dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+      dentry = READ(mnt, mnt_mountpoint);
       mnt = parent;
-      mnt_root = BPF_CORE_READ(mnt, mnt.mnt_root);
+      mnt_root = READ(mnt, mnt.mnt_root);
       continue;
     }
-    struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+    struct dentry *parent = READ(dentry, d_parent);
     struct qstr name;
     bpf_core_read(&name, sizeof(name), &dentry->d_name);
     u64 length = bounded(name.len, 0xff);
@@ -69,6 +69,6 @@ GLOBAL u64 write_path(u64 off, u64 dentry_address, u64 mnt_address) {
 INLINE void put_path(struct event *e, const struct path *path) {
   struct path value = {};
   if (path) bpf_core_read(&value, sizeof(value), path);
-  u64 length = value.dentry ? write_path(e->off, (u64)value.dentry, (u64)value.mnt) : 0;
+  u64 length = value.dentry ? write_path(e->off, plain(value.dentry), plain(value.mnt)) : 0;
   put_length(e, bounded(length, 2 * kPathBytes - 1));
 }

@@ -17,49 +17,49 @@ GLOBAL u64 write_program(u64 off, u64 task_address, u64 mm_address) {
   put32(e, terminal(task));
   put64(e, process_group(task, true));
   put32(e, login_uid(task));
-  struct file *exe = mm ? BPF_CORE_READ(mm, exe_file) : NULL;
-  struct inode *inode = exe ? BPF_CORE_READ(exe, f_inode) : NULL;
-  const struct cred *cred = BPF_CORE_READ(task, cred);
+  struct file *exe = mm ? READ(mm, exe_file) : NULL;
+  struct inode *inode = exe ? READ(exe, f_inode) : NULL;
+  struct cred *cred = READ(task, cred);
   u32 flags = 0;
   struct timestamps times = {};
   u64 ino = 0;
   if (inode) {
-    ino = BPF_CORE_READ(inode, i_ino);
+    ino = READ(inode, i_ino);
     times = inode_times(inode);
     if (may_write(inode, cred)) flags |= kExeWritable;
-    const int layer = overlay_layer(inode, BPF_CORE_READ(inode, i_sb, s_magic));
+    const int layer = overlay_layer(inode, READ(inode, i_sb, s_magic));
     if (layer == kLayerUpper) flags |= kExeUpper;
     if (layer == kLayerLower) flags |= kExeLower;
-    if (is_memfd(BPF_CORE_READ(exe, f_path.dentry))) flags |= kExeMemfd;
+    if (is_memfd(READ(exe, f_path.dentry))) flags |= kExeMemfd;
   }
   put32(e, flags);
   put_capabilities(e, cred);
   put64(e, ino);
   put64(e, times.ctime);
   put64(e, times.mtime);
-  put32(e, BPF_CORE_READ(cred, euid.val));
+  put32(e, READ(cred, euid.val));
   put_path(e, exe ? &exe->f_path : NULL);
   put64(e, process_group(task, false));
-  put32(e, BPF_CORE_READ(cred, egid.val));
+  put32(e, READ(cred, egid.val));
   return e->off;
 }
 INLINE void put_program(struct event *e, struct task_struct *task, struct mm_struct *mm) {
-  wrote(e, write_program(e->off, (u64)task, (u64)mm), kProgramParams);
+  wrote(e, write_program(e->off, plain(task), plain(mm)), kProgramParams);
 }
 
 // The number in the registers does not tell: it reads execve after every successful exec. The kernel makes a path from the
 // descriptor ("/dev/fd/5") for execveat alone; one without a descriptor is an execve in all but name.
 INLINE bool called_execveat(struct linux_binprm *program) {
-  return bpf_core_field_exists(program->fdpath) && BPF_CORE_READ(program, fdpath);
+  return bpf_core_field_exists(program->fdpath) && READ(program, fdpath);
 }
 
 INLINE void put_new_image(struct event *e) {
   struct task_struct *task = current_task();
-  struct mm_struct *mm = BPF_CORE_READ(task, mm);
+  struct mm_struct *mm = READ(task, mm);
   put64(e, 0);
   put_arguments(e, mm);
   put_task(e, task, mm);
-  put_user_list(e, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
+  put_user_list(e, READ(mm, env_start), READ(mm, env_end));
   put_program(e, task, mm);
 }
 
@@ -75,13 +75,13 @@ int on_exec(unsigned long long *ctx) {
   }
   if (!begin(&e, SYSCALL_EXECVE_19_X, COUNT_SYSCALL_EXECVE_19_X, tid)) return 0;
   put_new_image(&e);
-  put_kernel_string(&e, BPF_CORE_READ((struct linux_binprm *)ctx[2], filename));
+  put_kernel_string(&e, READ((struct linux_binprm *)ctx[2], filename));
   return submit(&e);
 }
 
 INLINE void put_failed_exec(struct event *e, u64 argv, u64 env) {
   struct task_struct *task = current_task();
-  struct mm_struct *mm = BPF_CORE_READ(task, mm);
+  struct mm_struct *mm = READ(task, mm);
   put64(e, e->ret);
   u64 first = 0;
   if (argv) bpf_probe_read_user(&first, sizeof(first), (void *)argv);
@@ -113,29 +113,29 @@ int x_execveat(unsigned long long *ctx) {
 
 // ---- clone ----
 INLINE u64 namespace_start(struct task_struct *task) {
-  struct pid_namespace *space = BPF_CORE_READ(task, nsproxy, pid_ns_for_children);
-  struct task_struct *reaper = space ? BPF_CORE_READ(space, child_reaper) : NULL;
-  return reaper ? BPF_CORE_READ(reaper, start_boottime) : 0;
+  struct pid_namespace *space = READ(task, nsproxy, pid_ns_for_children);
+  struct task_struct *reaper = space ? READ(space, child_reaper) : NULL;
+  return reaper ? READ(reaper, start_boottime) : 0;
 }
 
 INLINE void put_cloned(struct event *e, struct task_struct *task, u64 flags) {
-  struct mm_struct *mm = BPF_CORE_READ(current_task(), mm);  // a new child's is a copy, at the same addresses
+  struct mm_struct *mm = READ(current_task(), mm);  // a new child's is a copy, at the same addresses
   put_arguments(e, mm);
   put_task(e, task, mm);
   put32(e, flags);
-  put32(e, BPF_CORE_READ(task, cred, euid.val));
-  put32(e, BPF_CORE_READ(task, cred, egid.val));
+  put32(e, READ(task, cred, euid.val));
+  put32(e, READ(task, cred, egid.val));
   const u32 level = namespace_level(task);
-  put64(e, id_in_namespace(BPF_CORE_READ(task, thread_pid), level));
-  put64(e, id_in_namespace(BPF_CORE_READ(task, group_leader, thread_pid), level));
+  put64(e, id_in_namespace(READ(task, thread_pid), level));
+  put64(e, id_in_namespace(READ(task, group_leader, thread_pid), level));
   put64(e, namespace_start(task));
 }
 
 INLINE int clone_parent(struct event *e, u64 kernel_flags) {
   struct task_struct *task = current_task();
   u32 flags = portable_clone_flags(kernel_flags);
-  struct pid_namespace *space = BPF_CORE_READ(task, nsproxy, pid_ns_for_children);
-  if (space && BPF_CORE_READ(space, level)) flags |= kChildInPidNamespace;
+  struct pid_namespace *space = READ(task, nsproxy, pid_ns_for_children);
+  if (space && READ(space, level)) flags |= kChildInPidNamespace;
   put64(e, e->ret);
   put_cloned(e, task, flags);
   return submit(e);
@@ -164,22 +164,22 @@ CLONE(vfork, SYSCALL_VFORK_20_X, 0x4100)  // CLONE_VM | CLONE_VFORK
 // come from a call of any ABI.
 INLINE u64 child_flags(struct task_struct *parent, struct task_struct *child) {
   u32 flags = 0;
-  const bool thread = BPF_CORE_READ(child, tgid) == BPF_CORE_READ(parent, tgid);
+  const bool thread = READ(child, tgid) == READ(parent, tgid);
   if (thread) flags |= 0x2000;
-  if (BPF_CORE_READ(child, mm) == BPF_CORE_READ(parent, mm)) flags |= 0x8000;
-  if (BPF_CORE_READ(child, files) == BPF_CORE_READ(parent, files)) flags |= 0x1;
-  if (BPF_CORE_READ(child, fs) == BPF_CORE_READ(parent, fs)) flags |= 0x2;
-  if (BPF_CORE_READ(child, sighand) == BPF_CORE_READ(parent, sighand)) flags |= 0x800;
-  if (BPF_CORE_READ(child, vfork_done)) flags |= 0x8000000;
-  if (!thread && BPF_CORE_READ(child, real_parent) == BPF_CORE_READ(parent, real_parent)) flags |= 0x100;
-  struct nsproxy *old = BPF_CORE_READ(parent, nsproxy), *new = BPF_CORE_READ(child, nsproxy);
-  if (old && new &&old != new) {
-    if (BPF_CORE_READ(old, ipc_ns) != BPF_CORE_READ(new, ipc_ns)) flags |= 0x8;
-    if (BPF_CORE_READ(old, net_ns) != BPF_CORE_READ(new, net_ns)) flags |= 0x10;
-    if (BPF_CORE_READ(old, mnt_ns) != BPF_CORE_READ(new, mnt_ns)) flags |= 0x20;
-    if (BPF_CORE_READ(old, uts_ns) != BPF_CORE_READ(new, uts_ns)) flags |= 0x80;
-    if (BPF_CORE_READ(old, cgroup_ns) != BPF_CORE_READ(new, cgroup_ns)) flags |= 0x10000000;
-    if (BPF_CORE_READ(old, pid_ns_for_children) != BPF_CORE_READ(new, pid_ns_for_children)) flags |= 0x40;
+  if (READ(child, mm) == READ(parent, mm)) flags |= 0x8000;
+  if (READ(child, files) == READ(parent, files)) flags |= 0x1;
+  if (READ(child, fs) == READ(parent, fs)) flags |= 0x2;
+  if (READ(child, sighand) == READ(parent, sighand)) flags |= 0x800;
+  if (READ(child, vfork_done)) flags |= 0x8000000;
+  if (!thread && READ(child, real_parent) == READ(parent, real_parent)) flags |= 0x100;
+  struct nsproxy *old = READ(parent, nsproxy), *new = READ(child, nsproxy);
+  if (old && new && old != new) {
+    if (READ(old, ipc_ns) != READ(new, ipc_ns)) flags |= 0x8;
+    if (READ(old, net_ns) != READ(new, net_ns)) flags |= 0x10;
+    if (READ(old, mnt_ns) != READ(new, mnt_ns)) flags |= 0x20;
+    if (READ(old, uts_ns) != READ(new, uts_ns)) flags |= 0x80;
+    if (READ(old, cgroup_ns) != READ(new, cgroup_ns)) flags |= 0x10000000;
+    if (READ(old, pid_ns_for_children) != READ(new, pid_ns_for_children)) flags |= 0x40;
   }
   if (namespace_level(child)) flags |= kChildInPidNamespace;
   return flags;
@@ -188,8 +188,8 @@ INLINE u64 child_flags(struct task_struct *parent, struct task_struct *child) {
 SEC("tp_btf/sched_process_fork")
 int on_fork(unsigned long long *ctx) {
   struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
-  if (BPF_CORE_READ(child, flags) & kTaskKernelThread) return 0;
-  const u32 child_tgid = BPF_CORE_READ(child, tgid), parent_tgid = BPF_CORE_READ(parent, tgid);
+  if (READ(child, flags) & kTaskKernelThread) return 0;
+  const u32 child_tgid = READ(child, tgid), parent_tgid = READ(parent, tgid);
   if (use_marks && child_tgid != parent_tgid) {
     u32 key = parent_tgid;
     u8 *mark = bpf_map_lookup_elem(&marks, &key);
@@ -198,7 +198,7 @@ int on_fork(unsigned long long *ctx) {
   }
   if (!in_scope(child, child_tgid, false)) return 0;
   struct event e = {};
-  if (!begin(&e, SYSCALL_CLONE_20_X, COUNT_SYSCALL_CLONE_20_X, BPF_CORE_READ(child, pid))) return 0;
+  if (!begin(&e, SYSCALL_CLONE_20_X, COUNT_SYSCALL_CLONE_20_X, READ(child, pid))) return 0;
   put64(&e, 0);
   put_cloned(&e, (struct task_struct *)plain_argument(ctx, 1), child_flags(parent, child));
   return submit(&e);
@@ -208,13 +208,13 @@ int on_fork(unsigned long long *ctx) {
 // Another thread of the task's group that is not exiting; its task_struct as a number, 0 without one.
 GLOBAL u64 live_thread(u64 task_address) {
   struct task_struct *task = (void *)task_address;
-  struct signal_struct *signal = BPF_CORE_READ(task, signal);
+  struct signal_struct *signal = READ(task, signal);
   struct list_head *head = (struct list_head *)((u8 *)signal + bpf_core_field_offset(struct signal_struct, thread_head));
-  struct list_head *entry = BPF_CORE_READ(head, next);
+  struct list_head *entry = READ(head, next);
   for (int i = 0; i < 64 && entry && entry != head; ++i) {
     struct task_struct *thread = (void *)((u8 *)entry - bpf_core_field_offset(struct task_struct, thread_node));
-    if (thread != task && !(BPF_CORE_READ(thread, flags) & kTaskExiting)) return (u64)thread;
-    entry = BPF_CORE_READ(entry, next);
+    if (thread != task && !(READ(thread, flags) & kTaskExiting)) return plain(thread);
+    entry = READ(entry, next);
   }
   return 0;
 }
@@ -222,41 +222,41 @@ GLOBAL u64 live_thread(u64 task_address) {
 // Who will adopt the children of an exiting task: what the kernel's own find_new_reaper() is about to decide. 0 without children.
 INLINE s64 new_parent(struct task_struct *task) {
   struct list_head *children = (void *)((u8 *)task + bpf_core_field_offset(struct task_struct, children));
-  if (BPF_CORE_READ(children, next) == children) return 0;
-  struct task_struct *thread = (void *)live_thread((u64)task);
-  if (thread) return BPF_CORE_READ(thread, pid);
-  struct pid_namespace *space = BPF_CORE_READ(task, nsproxy, pid_ns_for_children);
-  struct task_struct *init = space ? BPF_CORE_READ(space, child_reaper) : NULL;
+  if (READ(children, next) == children) return 0;
+  struct task_struct *thread = (void *)live_thread(plain(task));
+  if (thread) return READ(thread, pid);
+  struct pid_namespace *space = READ(task, nsproxy, pid_ns_for_children);
+  struct task_struct *init = space ? READ(space, child_reaper) : NULL;
   if (!init || init == task) return 0;
-  struct signal_struct *signal = BPF_CORE_READ(task, signal);
+  struct signal_struct *signal = READ(task, signal);
   if (BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper)) {
-    struct task_struct *ancestor = BPF_CORE_READ(task, real_parent);
+    struct task_struct *ancestor = READ(task, real_parent);
     for (int i = 0; i < 32 && ancestor && ancestor != init; ++i) {
-      signal = BPF_CORE_READ(ancestor, signal);
+      signal = READ(ancestor, signal);
       if (BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper)) {
-        if (!(BPF_CORE_READ(ancestor, flags) & kTaskExiting)) return BPF_CORE_READ(ancestor, pid);
-        struct task_struct *other = (void *)live_thread((u64)ancestor);
-        if (other) return BPF_CORE_READ(other, pid);
+        if (!(READ(ancestor, flags) & kTaskExiting)) return READ(ancestor, pid);
+        struct task_struct *other = (void *)live_thread(plain(ancestor));
+        if (other) return READ(other, pid);
       }
-      ancestor = BPF_CORE_READ(ancestor, real_parent);
+      ancestor = READ(ancestor, real_parent);
     }
   }
-  return BPF_CORE_READ(init, pid);
+  return READ(init, pid);
 }
 
 SEC("tp_btf/sched_process_exit")
 int on_exit(unsigned long long *ctx) {
   struct task_struct *task = (struct task_struct *)ctx[0];
   const u64 id = bpf_get_current_pid_tgid();
-  const bool watched = !(BPF_CORE_READ(task, flags) & kTaskKernelThread) && current_in_scope();
-  if (use_marks && BPF_CORE_READ(task, signal, live.counter) == 0) {
+  const bool watched = !(READ(task, flags) & kTaskKernelThread) && current_in_scope();
+  if (use_marks && READ(task, signal, live.counter) == 0) {
     u32 key = id >> 32;
     bpf_map_delete_elem(&marks, &key);
   }
   if (!watched) return 0;
   struct event e = {};
   if (!begin(&e, PROCEXIT_1_E, COUNT_PROCEXIT_1_E, (u32)id)) return 0;
-  const u32 code = BPF_CORE_READ(task, exit_code), signal = code & 0x7f;
+  const u32 code = READ(task, exit_code), signal = code & 0x7f;
   put64(&e, (s64)(s32)code);
   put64(&e, signal ? 0 : code >> 8 & 0xff);
   put8(&e, signal);

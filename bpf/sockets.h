@@ -16,9 +16,9 @@ INLINE u16 swapped(u16 port) { return __builtin_bswap16(port); }
 
 INLINE struct sock *sock_of(s32 fd) {
   struct file *file = file_of(fd);
-  if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & 0170000) != kSocketMode) return NULL;
-  struct socket *socket = BPF_CORE_READ(file, private_data);
-  return BPF_CORE_READ(socket, sk);
+  if (!file || (READ(file, f_inode, i_mode) & 0170000) != kSocketMode) return NULL;
+  struct socket *socket = READ(file, private_data);
+  return READ(socket, sk);
 }
 
 // The path of a unix address at `off`, with its NUL; an abstract name without the NUL that it starts with.
@@ -77,7 +77,7 @@ GLOBAL u64 write_tuple(u64 off, u64 fd, u64 incoming, u64 address, u64 length) {
   u8 *buf = own_slot();
   struct sock *sock = sock_of(fd);
   if (!buf || !sock) return 0;
-  const u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+  const u16 family = READ(sock, __sk_common.skc_family);
   struct {
     u16 family, port;
     u32 rest[6];
@@ -93,10 +93,10 @@ GLOBAL u64 write_tuple(u64 off, u64 fd, u64 incoming, u64 address, u64 length) {
   *to = family;
   if (family == kFamilyInet) {
     struct inet_sock *inet = (struct inet_sock *)sock;
-    const u32 near_ip = BPF_CORE_READ(inet, inet_saddr);
-    const u16 near_port = swapped(BPF_CORE_READ(inet, inet_sport));
-    u32 far_ip = BPF_CORE_READ(sock, __sk_common.skc_daddr);
-    u16 far_port = swapped(BPF_CORE_READ(sock, __sk_common.skc_dport));
+    const u32 near_ip = READ(inet, inet_saddr);
+    const u16 near_port = swapped(READ(inet, inet_sport));
+    u32 far_ip = READ(sock, __sk_common.skc_daddr);
+    u16 far_port = swapped(READ(sock, __sk_common.skc_dport));
     if (!far_port && given.family == kFamilyInet) {
       far_ip = given.rest[0];
       far_port = swapped(given.port);
@@ -108,10 +108,10 @@ GLOBAL u64 write_tuple(u64 off, u64 fd, u64 incoming, u64 address, u64 length) {
     return 13;
   }
   if (family == kFamilyInet6) {
-    struct in6_addr near = BPF_CORE_READ(sock, __sk_common.skc_v6_rcv_saddr);
-    struct in6_addr far = BPF_CORE_READ(sock, __sk_common.skc_v6_daddr);
-    const u16 near_port = swapped(BPF_CORE_READ((struct inet_sock *)sock, inet_sport));
-    u16 far_port = swapped(BPF_CORE_READ(sock, __sk_common.skc_dport));
+    struct in6_addr near = READ(sock, __sk_common.skc_v6_rcv_saddr);
+    struct in6_addr far = READ(sock, __sk_common.skc_v6_daddr);
+    const u16 near_port = swapped(READ((struct inet_sock *)sock, inet_sport));
+    u16 far_port = swapped(READ(sock, __sk_common.skc_dport));
     if (!far_port && given.family == kFamilyInet6) {
       __builtin_memcpy(&far, &given.rest[1], sizeof(far));
       far_port = swapped(given.port);
@@ -124,13 +124,13 @@ GLOBAL u64 write_tuple(u64 off, u64 fd, u64 incoming, u64 address, u64 length) {
   }
   if (family == kFamilyUnix) {
     struct unix_sock *local = (struct unix_sock *)sock;
-    struct sock *peer = BPF_CORE_READ(local, peer);
+    struct sock *peer = READ(local, peer);
     *(u64 *)(to + 1) = incoming ? (u64)peer : (u64)sock;
     *(u64 *)(to + 9) = incoming ? (u64)sock : (u64)peer;
     // The path is the serving end's: the peer's when we connect or send, our own when we accept or receive.
     struct unix_sock *named = incoming ? local : (struct unix_sock *)peer;
-    struct unix_address *name = named ? BPF_CORE_READ(named, addr) : NULL;
-    const int name_length = name ? BPF_CORE_READ(name, len) : 0;
+    struct unix_address *name = named ? READ(named, addr) : NULL;
+    const int name_length = name ? READ(name, len) : 0;
     if (name_length > 2) return 17 + put_unix_path_text(to + 17, (const char *)name + bpf_core_field_offset(struct unix_address, name) + 2, false);
     if (!incoming && !peer && given.family == kFamilyUnix) return 17 + put_unix_path_text(to + 17, (const char *)address + 2, true);
     to[17] = 0;
@@ -151,9 +151,9 @@ INLINE void put_socketpair(struct event *e) {
   put_pair(e, arg(e, 3));
   if (e->ret == 0 && !bpf_probe_read_user(&first, sizeof(first), (void *)arg(e, 3))) {
     struct sock *sock = sock_of(first);
-    if (sock && BPF_CORE_READ(sock, __sk_common.skc_family) == kFamilyUnix) {
+    if (sock && READ(sock, __sk_common.skc_family) == kFamilyUnix) {
       ends[0] = (u64)sock;
-      ends[1] = (u64)BPF_CORE_READ((struct unix_sock *)sock, peer);
+      ends[1] = (u64)READ((struct unix_sock *)sock, peer);
     }
   }
   put64(e, ends[0]);
@@ -173,8 +173,8 @@ INLINE void put_accepted(struct event *e) {
   u32 length = 0, limit = 0;
   struct sock *listener = sock_of(arg(e, 0));
   if (listener) {
-    length = BPF_CORE_READ(listener, sk_ack_backlog);
-    limit = BPF_CORE_READ(listener, sk_max_ack_backlog);
+    length = READ(listener, sk_ack_backlog);
+    limit = READ(listener, sk_max_ack_backlog);
   }
   if (e->ret >= 0) {
     put_tuple(e, e->ret, true, 0, 0);

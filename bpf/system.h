@@ -20,7 +20,7 @@ CALL(getresuid, SYSCALL_GETRESUID_X, RES THREE_IDS)
 CALL(getresgid, SYSCALL_GETRESGID_X, RES THREE_IDS)
 
 // What the task has after the call, whatever it asked for.
-CALL(capset, SYSCALL_CAPSET_X, RES put_capabilities(&e, BPF_CORE_READ(current_task(), cred)))
+CALL(capset, SYSCALL_CAPSET_X, RES put_capabilities(&e, READ(current_task(), cred)))
 
 // ---- process ----
 CALL(setsid, SYSCALL_SETSID_X, RES)
@@ -84,7 +84,7 @@ CALL(getrlimit, SYSCALL_GETRLIMIT_X, RES LIMIT(1, e.ret == 0) U8(0))
 CALL(prlimit64, SYSCALL_PRLIMIT_X, RES LIMIT(2, true) LIMIT(3, e.ret == 0) PID(0) U8(1))
 
 // ---- memory ----
-#define MEMORY put_memory(&e, BPF_CORE_READ(current_task(), mm));
+#define MEMORY put_memory(&e, READ(current_task(), mm));
 CALL(brk, SYSCALL_BRK_4_X, RES MEMORY U64(0))
 CALL(mmap, SYSCALL_MMAP_X, RES MEMORY U64(0) U64(1) FLAGS(2, portable_prot) FLAGS(3, portable_mmap_flags) FD(4) U64(5))
 CALL(munmap, SYSCALL_MUNMAP_X, RES MEMORY U64(0) U64(1))

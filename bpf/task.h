@@ -28,17 +28,17 @@ INLINE s64 id_in_namespace(struct pid *id, u32 level) {
   bpf_core_read(&entry, sizeof(entry), (u8 *)&id->numbers + level * bpf_core_type_size(struct upid));
   return entry.nr;
 }
-INLINE u32 namespace_level(struct task_struct *task) { return BPF_CORE_READ(task, thread_pid, level); }
+INLINE u32 namespace_level(struct task_struct *task) { return READ(task, thread_pid, level); }
 
 INLINE void put_memory(struct event *e, struct mm_struct *mm) {
   u64 size = 0, rss = 0, swap = 0;
   if (mm) {
-    size = BPF_CORE_READ(mm, total_vm);
+    size = READ(mm, total_vm);
     if (bpf_core_type_exists(struct mm_rss_stat)) {
       struct mm_struct___before_6_2 *old = (void *)mm;
-      rss = BPF_CORE_READ(old, rss_stat.count[0].counter) + BPF_CORE_READ(old, rss_stat.count[1].counter) +
-            BPF_CORE_READ(old, rss_stat.count[3].counter);
-      swap = BPF_CORE_READ(old, rss_stat.count[2].counter);
+      rss = READ(old, rss_stat.count[0].counter) + READ(old, rss_stat.count[1].counter) +
+            READ(old, rss_stat.count[3].counter);
+      swap = READ(old, rss_stat.count[2].counter);
     } else {
       // The shares that CPUs have not yet added to the sum are missing: at most a few hundred kB.
       const u32 step = bpf_core_type_size(struct percpu_counter);
@@ -46,7 +46,7 @@ INLINE void put_memory(struct event *e, struct mm_struct *mm) {
       s64 counts[4] = {};
       for (int i = 0; i < 4; ++i) {
         struct percpu_counter *counter = (void *)(stats + i * step);
-        counts[i] = BPF_CORE_READ(counter, count);
+        counts[i] = READ(counter, count);
         if (counts[i] < 0) counts[i] = 0;
       }
       rss = counts[0] + counts[1] + counts[3];
@@ -69,12 +69,12 @@ GLOBAL u64 write_cgroup_path(u64 off, u64 node_address) {
     if (!node) break;
     struct kernfs_node *parent;
     if (bpf_core_field_exists(node->__parent)) {
-      parent = BPF_CORE_READ(node, __parent);
+      parent = READ(node, __parent);
     } else {
-      parent = BPF_CORE_READ((struct kernfs_node___before_6_15 *)node, parent);
+      parent = READ((struct kernfs_node___before_6_15 *)node, parent);
     }
     if (!parent) break;  // the root has no name worth telling
-    names[i] = BPF_CORE_READ(node, name);
+    names[i] = READ(node, name);
     node = parent;
   }
   const u64 start = off;
@@ -107,7 +107,7 @@ INLINE void write_cgroup(struct cgroup_writer *w, struct cgroup *group) {
     length = bounded(w->last_length, kPathBytes - 1);
     if (bpf_probe_read_kernel(w->buf + bounded(w->off, kSlotMask), length, w->buf + bounded(w->last_off, kSlotMask))) return;
   } else {
-    length = bounded(write_cgroup_path(w->off, (u64)BPF_CORE_READ(group, kn)), kPathBytes - 1);
+    length = bounded(write_cgroup_path(w->off, plain(READ(group, kn))), kPathBytes - 1);
     w->last = group;
     w->last_off = w->off;
     w->last_length = length;
@@ -124,7 +124,7 @@ INLINE void write_cgroup(struct cgroup_writer *w, struct cgroup *group) {
     if (state) {                                                                                                \
       __builtin_memcpy((w)->buf + bounded((w)->off, kSlotMask), text, sizeof(text) - 1);                        \
       (w)->off += sizeof(text) - 1;                                                                             \
-      write_cgroup(w, BPF_CORE_READ(state, cgroup));                                                            \
+      write_cgroup(w, READ(state, cgroup));                                                            \
     }                                                                                                           \
   }
 
@@ -145,7 +145,7 @@ GLOBAL u64 write_cgroups(u64 off, u64 set_address) {
   if (w->off - w->start < kCgroupsBytes - 1024) {
     __builtin_memcpy(w->buf + bounded(w->off, kSlotMask), "unified=", 8);
     w->off += 8;
-    write_cgroup(w, BPF_CORE_READ(set, dfl_cgrp));
+    write_cgroup(w, READ(set, dfl_cgrp));
   }
   return w->off - off;
 }
@@ -169,7 +169,7 @@ INLINE void put_user_list(struct event *e, u64 from, u64 to) {
 
 // exe and args of a running program: they lie one after the other, NUL-separated.
 INLINE void put_arguments(struct event *e, struct mm_struct *mm) {
-  const u64 start = mm ? BPF_CORE_READ(mm, arg_start) : 0, end = mm ? BPF_CORE_READ(mm, arg_end) : 0;
+  const u64 start = mm ? READ(mm, arg_start) : 0, end = mm ? READ(mm, arg_end) : 0;
   long first = 0;
   if (start && end > start) {
     first = bpf_probe_read_user_str(at(e), kPathBytes, (void *)start);
@@ -214,61 +214,61 @@ GLOBAL u64 write_task(u64 off, u64 task_address, u64 mm_address) {
   struct task_struct *task = (void *)task_address;
   struct event event = {.buf = own_slot(), .off = off, .n = kTaskFirst}, *e = &event;
   if (!e->buf) return off;
-  put_fd(e, BPF_CORE_READ(task, pid));
-  put_fd(e, BPF_CORE_READ(task, tgid));
-  put_fd(e, BPF_CORE_READ(task, real_parent, tgid));
-  struct fs_struct *fs = BPF_CORE_READ(task, fs);
+  put_fd(e, READ(task, pid));
+  put_fd(e, READ(task, tgid));
+  put_fd(e, READ(task, real_parent, tgid));
+  struct fs_struct *fs = READ(task, fs);
   put_path(e, fs ? &fs->pwd : NULL);
-  put64(e, BPF_CORE_READ(task, signal, rlim[kRlimitNofile].rlim_cur));
-  put64(e, BPF_CORE_READ(task, maj_flt));
-  put64(e, BPF_CORE_READ(task, min_flt));
+  put64(e, READ(task, signal, rlim[kRlimitNofile].rlim_cur));
+  put64(e, READ(task, maj_flt));
+  put64(e, READ(task, min_flt));
   put_memory(e, (struct mm_struct *)mm_address);
   put_kernel_string(e, &task->comm);
-  u64 length = write_cgroups(e->off, (u64)BPF_CORE_READ(task, cgroups));
+  u64 length = write_cgroups(e->off, plain(READ(task, cgroups)));
   put_length(e, bounded(length, 2 * kCgroupsBytes - 1));
   return e->off;
 }
 INLINE void put_task(struct event *e, struct task_struct *task, struct mm_struct *mm) {
-  wrote(e, write_task(e->off, (u64)task, (u64)mm), kTaskParams);
+  wrote(e, write_task(e->off, plain(task), plain(mm)), kTaskParams);
 }
 
 // Number of the controlling terminal as /proc/PID/stat shows it, 0 without one.
 INLINE u32 terminal(struct task_struct *task) {
-  struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+  struct tty_struct *tty = READ(task, signal, tty);
   if (!tty) return 0;
-  const u32 minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
-  return user_device((BPF_CORE_READ(tty, driver, major) << 20) | (minor & 0xfffff));
+  const u32 minor = READ(tty, driver, minor_start) + READ(tty, index);
+  return user_device((READ(tty, driver, major) << 20) | (minor & 0xfffff));
 }
 
 INLINE u32 login_uid(struct task_struct *task) {
-  return bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : (u32)-1;
+  return bpf_core_field_exists(task->loginuid) ? READ(task, loginuid.val) : (u32)-1;
 }
 
 INLINE s64 process_group(struct task_struct *task, bool own) {
-  struct pid *id = BPF_CORE_READ(task, signal, pids[PIDTYPE_PGID]);
+  struct pid *id = READ(task, signal, pids[PIDTYPE_PGID]);
   if (!id) return 0;
   u32 level = own ? namespace_level(task) : 0;
-  if (level > BPF_CORE_READ(id, level)) return 0;
+  if (level > READ(id, level)) return 0;
   return id_in_namespace(id, level);
 }
 
 // May the task's credentials write the file? Groups beyond the main one are not looked at: a program writable only through
 // one of them is rare, and the group list is long.
-INLINE bool may_write(struct inode *inode, const struct cred *cred) {
-  if (BPF_CORE_READ(inode, i_sb, s_flags) & kReadOnlyFs || BPF_CORE_READ(inode, i_flags) & kImmutable) return false;
-  const u32 mode = BPF_CORE_READ(inode, i_mode);
+INLINE bool may_write(struct inode *inode, struct cred *cred) {
+  if (READ(inode, i_sb, s_flags) & kReadOnlyFs || READ(inode, i_flags) & kImmutable) return false;
+  const u32 mode = READ(inode, i_mode);
   u64 caps = 0;
   bpf_core_read(&caps, sizeof(caps), &cred->cap_effective);
   if (caps >> kCapDacOverride & 1) return true;
-  if (BPF_CORE_READ(inode, i_uid.val) == BPF_CORE_READ(cred, fsuid.val)) return mode & 0200;
-  if (BPF_CORE_READ(inode, i_gid.val) == BPF_CORE_READ(cred, fsgid.val)) return mode & 0020;
+  if (READ(inode, i_uid.val) == READ(cred, fsuid.val)) return mode & 0200;
+  if (READ(inode, i_gid.val) == READ(cred, fsgid.val)) return mode & 0020;
   return mode & 0002;
 }
 
 INLINE bool is_memfd(struct dentry *dentry) {
   char name[8] = {};
-  if (BPF_CORE_READ(dentry, d_parent) != dentry) return false;
-  bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+  if (READ(dentry, d_parent) != dentry) return false;
+  bpf_probe_read_kernel_str(name, sizeof(name), READ(dentry, d_name.name));
   return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' && name[4] == 'd' && name[5] == ':';
 }
 
@@ -279,24 +279,24 @@ INLINE struct timestamps inode_times(struct inode *inode) {
   struct timestamps out;
   struct inode___before_6_11 *old = (void *)inode;
   if (bpf_core_field_exists(inode->i_ctime_sec)) {
-    out.ctime = BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ull + (BPF_CORE_READ(inode, i_ctime_nsec) & kNanoseconds);
-    out.mtime = BPF_CORE_READ(inode, i_mtime_sec) * 1000000000ull + BPF_CORE_READ(inode, i_mtime_nsec);
+    out.ctime = READ(inode, i_ctime_sec) * 1000000000ull + (READ(inode, i_ctime_nsec) & kNanoseconds);
+    out.mtime = READ(inode, i_mtime_sec) * 1000000000ull + READ(inode, i_mtime_nsec);
     return out;
   }
   if (bpf_core_field_exists(old->__i_ctime)) {
-    out.ctime = BPF_CORE_READ(old, __i_ctime.tv_sec) * 1000000000ull + BPF_CORE_READ(old, __i_ctime.tv_nsec);
+    out.ctime = READ(old, __i_ctime.tv_sec) * 1000000000ull + READ(old, __i_ctime.tv_nsec);
   } else {
-    out.ctime = BPF_CORE_READ(old, i_ctime.tv_sec) * 1000000000ull + BPF_CORE_READ(old, i_ctime.tv_nsec);
+    out.ctime = READ(old, i_ctime.tv_sec) * 1000000000ull + READ(old, i_ctime.tv_nsec);
   }
   if (bpf_core_field_exists(old->__i_mtime)) {
-    out.mtime = BPF_CORE_READ(old, __i_mtime.tv_sec) * 1000000000ull + BPF_CORE_READ(old, __i_mtime.tv_nsec);
+    out.mtime = READ(old, __i_mtime.tv_sec) * 1000000000ull + READ(old, __i_mtime.tv_nsec);
   } else {
-    out.mtime = BPF_CORE_READ(old, i_mtime.tv_sec) * 1000000000ull + BPF_CORE_READ(old, i_mtime.tv_nsec);
+    out.mtime = READ(old, i_mtime.tv_sec) * 1000000000ull + READ(old, i_mtime.tv_nsec);
   }
   return out;
 }
 
-INLINE void put_capabilities(struct event *e, const struct cred *cred) {
+INLINE void put_capabilities(struct event *e, struct cred *cred) {
   u64 set = 0;  // two halves of 32 bits before 6.3, one number since: the same 8 bytes
   bpf_core_read(&set, sizeof(set), &cred->cap_inheritable);
   put64(e, set);

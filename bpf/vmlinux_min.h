@@ -233,7 +233,7 @@ struct task_struct {
   void *vfork_done;
   u64 start_time, start_boottime;
   unsigned long maj_flt, min_flt;
-  const struct cred *real_cred, *cred;
+  struct cred *real_cred, *cred;
   char comm[16];
   struct fs_struct *fs;
   struct files_struct *files;

@@ -114,11 +114,7 @@ TEST(LoaderPlaces, InAnException) {
   expect_error_at(rule_with("evt.type = open",
                             "  exceptions:\n    - name: e\n      fields: [proc.name]\n      values:\n        - ['a "
                             "b)']\n        - ['c(']\n"),
-<<<<<<< HEAD
-                  "'c('", LoadCode::err_compile_condition);
-=======
                   "c('", LoadCode::err_compile_condition);
->>>>>>> house
   expect_error_at(rule_with("evt.type = open", "  exceptions:\n    - {name: e, fields: [proc.name, proc.nobody]}\n"),
                   "proc.nobody", LoadCode::err_validate);
 }

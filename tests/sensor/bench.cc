@@ -1,12 +1,7 @@
 // What the sensor costs the programs that it watches and itself. Run by hand as root:
 //   sensor_bench [rounds]
-<<<<<<< HEAD
 // Each load runs in a child in a group of its own, alternating without a sensor, with one, and (open loop) with one
 // that wants neither opens nor closes to be delivered elsewhere. Prints medians over the rounds.
-=======
-// Each load runs in a child in a group of its own, alternating without a sensor, with one, and (open loop) with one that wants
-// neither opens nor closes to be delivered elsewhere. Prints medians over the rounds.
->>>>>>> house
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -79,14 +74,10 @@ int main(int argc, char** argv) {
   }
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
   const Load loads[] = {
-<<<<<<< HEAD
       {"getpid", 2'000'000,
        [](int n) {
          for (int i = 0; i < n; ++i) syscall(SYS_getpid);
        }},
-=======
-      {"getpid", 2'000'000, [](int n) { for (int i = 0; i < n; ++i) syscall(SYS_getpid); }},
->>>>>>> house
       {"open+read+close", 200'000,
        [](int n) {
          char byte = 0;
@@ -131,16 +122,10 @@ int main(int argc, char** argv) {
       lost += counters.lost();
       if (counters.events != 0) cpu_per_event.push_back(1e9 * cpu / static_cast<double>(counters.events));
     }
-<<<<<<< HEAD
     std::printf(
         "%-20s without %8.0f ns  with %8.0f ns  ratio %.2f  events %llu  lost %llu  reader %.0f ns CPU per event\n",
         load.name, median(without), median(with), median(with) / median(without),
         static_cast<unsigned long long>(events), static_cast<unsigned long long>(lost), median(cpu_per_event));
-=======
-    std::printf("%-20s without %8.0f ns  with %8.0f ns  ratio %.2f  events %llu  lost %llu  reader %.0f ns CPU per event\n", load.name,
-                median(without), median(with), median(with) / median(without), static_cast<unsigned long long>(events),
-                static_cast<unsigned long long>(lost), median(cpu_per_event));
->>>>>>> house
   }
   // Latency: one open after a pause, from just before the call to fill() having returned its event.
   Sandbox box;
@@ -173,12 +158,8 @@ int main(int argc, char** argv) {
         if (!quell::Event::parse(batch.event(k), event) || event.code() != quell::ev::SYSCALL_OPENAT_2_X) continue;
         found = true;
         latencies.push_back(static_cast<double>(static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 +
-<<<<<<< HEAD
                                                 static_cast<uint64_t>(time.tv_nsec) - event.ts_ns()) /
                             1e6);
-=======
-                                                static_cast<uint64_t>(time.tv_nsec) - event.ts_ns()) / 1e6);
->>>>>>> house
       }
     }
     while (box.source().fill(batch, 0) && !batch.empty()) {
@@ -188,12 +169,7 @@ int main(int argc, char** argv) {
   kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
   std::sort(latencies.begin(), latencies.end());
-<<<<<<< HEAD
   std::printf("kernel timestamp to fill() returned: p50 %.3f ms  p90 %.3f  p99 %.3f  max %.3f\n", latencies[150],
               latencies[270], latencies[297], latencies.back());
-=======
-  std::printf("kernel timestamp to fill() returned: p50 %.3f ms  p90 %.3f  p99 %.3f  max %.3f\n", latencies[150], latencies[270],
-              latencies[297], latencies.back());
->>>>>>> house
   return 0;
 }

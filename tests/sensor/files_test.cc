@@ -161,16 +161,10 @@ TEST_F(SensorFiles, Descriptors) {
 
 TEST_F(SensorFiles, NamesAndAttributes) {
   NEEDS_SENSOR();
-<<<<<<< HEAD
   Sandbox box({"link",       "linkat",    "unlink",   "unlinkat", "rename", "renameat", "renameat2",
                "symlink",    "symlinkat", "mkdir",    "mkdirat",  "rmdir",  "mknod",    "mknodat",
                "chmod",      "fchmod",    "fchmodat", "chown",    "lchown", "fchown",   "fchownat",
                "newfstatat", "access",    "flock",    "lseek",    "stat",   "lstat",    "fstat"});
-=======
-  Sandbox box({"link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "symlink", "symlinkat", "mkdir", "mkdirat",
-               "rmdir", "mknod", "mknodat", "chmod", "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat", "newfstatat",
-               "access", "flock", "lseek", "stat", "lstat", "fstat"});
->>>>>>> house
   const Events events = box.run([&] {
     if (chdir(dir_.c_str()) != 0) _exit(1);
     const int dir = openat(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY);

@@ -7,15 +7,8 @@
 
 #include "sandbox.h"
 
-<<<<<<< HEAD
 #define NEEDS_SENSOR()                                                           \
   if (const std::string why = ::quell::capture::test::why_not(); !why.empty()) { \
     printf("SKIPPED: %s\n", why.c_str());                                        \
     GTEST_SKIP() << why;                                                         \
-=======
-#define NEEDS_SENSOR()                                                                     \
-  if (const std::string why = ::quell::capture::test::why_not(); !why.empty()) {           \
-    printf("SKIPPED: %s\n", why.c_str());                                                  \
-    GTEST_SKIP() << why;                                                                   \
->>>>>>> house
   }

@@ -161,12 +161,8 @@ TEST(SensorProcess, LongArgumentsAreCutAtTheirLimit) {
   NEEDS_SENSOR();
   Sandbox box;
   const std::string argument(3000, 'a');
-<<<<<<< HEAD
   const Events events =
       box.run([&] { execl("/bin/true", "true", argument.c_str(), argument.c_str(), "end", nullptr); });
-=======
-  const Events events = box.run([&] { execl("/bin/true", "true", argument.c_str(), argument.c_str(), "end", nullptr); });
->>>>>>> house
   const Captured& exec = one_of(events, ev::SYSCALL_EXECVE_19_X);
   EXPECT_EQ(exec["args"].len, 4096u);
   EXPECT_EQ(exec["args"].data[4095], 0);
@@ -214,12 +210,8 @@ TEST(SensorProcess, ForkTreeInOrder) {
   for (const auto& event : events) {
     const bool birth = event->code() == ev::SYSCALL_CLONE_20_X && event->num("res") == 0;
     if (birth) {
-<<<<<<< HEAD
       EXPECT_EQ(std::count(seen.begin(), seen.end(), event->event.tid()), 0)
           << "an event before the birth of its thread";
-=======
-      EXPECT_EQ(std::count(seen.begin(), seen.end(), event->event.tid()), 0) << "an event before the birth of its thread";
->>>>>>> house
       seen.push_back(event->event.tid());
       parent_of[event->num("tid")] = event->num("ptid");
       EXPECT_EQ(event->num("vtid"), event->num("tid"));

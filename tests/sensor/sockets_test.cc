@@ -210,12 +210,8 @@ TEST(SensorSockets, UnixSockets) {
 
 TEST(SensorSockets, DataIsCutAtSnaplen) {
   NEEDS_SENSOR();
-<<<<<<< HEAD
   Sandbox box({"read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "sendfile", "poll", "ppoll",
                "nanosleep", "ioctl"});
-=======
-  Sandbox box({"read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "sendfile", "poll", "ppoll", "nanosleep", "ioctl"});
->>>>>>> house
   const Events events = box.run([] {
     int pair[2];
     if (pipe(pair) != 0) _exit(1);

@@ -25,12 +25,8 @@ namespace {
 
 TEST(SensorSystem, IdentityAndProcess) {
   NEEDS_SENSOR();
-<<<<<<< HEAD
   Sandbox box({"unshare", "setns", "kill", "tgkill", "tkill", "ptrace", "setpgid", "seccomp", "setrlimit", "getrlimit",
                "prlimit64"});
-=======
-  Sandbox box({"unshare", "setns", "kill", "tgkill", "tkill", "ptrace", "setpgid", "seccomp", "setrlimit", "getrlimit", "prlimit64"});
->>>>>>> house
   const Events events = box.run([] {
     syscall(SYS_setpgid, 0, 0);
     if (fork() == 0) {
@@ -92,13 +88,8 @@ TEST(SensorSystem, IdentityAndProcess) {
 
 TEST(SensorSystem, MemoryAndKernel) {
   NEEDS_SENSOR();
-<<<<<<< HEAD
   Sandbox box({"mmap", "munmap", "mprotect", "brk", "mlock", "semget", "semctl", "semop", "bpf", "io_uring_setup",
                "finit_module", "init_module", "delete_module", "keyctl", "futex"});
-=======
-  Sandbox box({"mmap", "munmap", "mprotect", "brk", "mlock", "semget", "semctl", "semop", "bpf", "io_uring_setup", "finit_module",
-               "init_module", "delete_module", "keyctl", "futex"});
->>>>>>> house
   const Events events = box.run([] {
     void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(page, 4096, PROT_READ | PROT_EXEC);
@@ -154,20 +145,12 @@ TEST(SensorSystem, MemoryAndKernel) {
   EXPECT_EQ(key["arg2"].data[0], 1);
 }
 
-<<<<<<< HEAD
 // Calls every system call that has an event of its own with arguments that no call accepts, and expects its event,
 // once, with every parameter of the right width (the sandbox checks that).
 TEST(SensorSystem, EveryCallHasItsEvent) {
   NEEDS_SENSOR();
   const std::set<std::string> unsafe = {"fork",   "vfork",  "clone",
                                         "clone3", "execve", "execveat"};  // have tests of their own
-=======
-// Calls every system call that has an event of its own with arguments that no call accepts, and expects its event, once, with
-// every parameter of the right width (the sandbox checks that).
-TEST(SensorSystem, EveryCallHasItsEvent) {
-  NEEDS_SENSOR();
-  const std::set<std::string> unsafe = {"fork", "vfork", "clone", "clone3", "execve", "execveat"};  // have tests of their own
->>>>>>> house
   Sandbox box({"*"});
   std::vector<const SyscallSpec*> calls;
   for (const SyscallSpec& call : kSyscallTable) {

@@ -60,8 +60,7 @@ TEST(SensorWatch, VersionOneGroup) {
   NEEDS_SENSOR();
   const auto mounts = CgroupMounts::find();
   if (mounts->pids.empty()) {
-    printf("SKIPPED: no v1 pids hierarchy\n");
-    GTEST_SKIP();
+    GTEST_SKIP() << "no v1 pids hierarchy";
   }
   const std::string group = fmt::format("{}/quell-test-{}", mounts->pids, getpid());
   ASSERT_EQ(mkdir(group.c_str(), 0755), 0);
@@ -136,18 +135,13 @@ TEST(SensorWatch, ForeignCallsAreCountedAndNotDecoded) {
   Sandbox box({"*"});
   const Events events = box.run([] {
     long result = 0;
-<<<<<<< HEAD
     // 5 is open() for 32-bit programs and fstat() for 64-bit ones. A kernel without 32-bit support kills the child
     // here.
-=======
-    // 5 is open() for 32-bit programs and fstat() for 64-bit ones. A kernel without 32-bit support kills the child here.
->>>>>>> house
     asm volatile("int $0x80" : "=a"(result) : "a"(5), "b"(0), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
     syscall(0x40000000 | SYS_mkdir, 0, 0);
   });
   if (WIFSIGNALED(box.status())) {
-    printf("SKIPPED: this kernel has no 32-bit calls\n");
-    GTEST_SKIP();
+    GTEST_SKIP() << "this kernel has no 32-bit calls";
   }
   EXPECT_EQ(box.source().counters().foreign_abi, 2u);
   EXPECT_TRUE(all_of(events, ev::SYSCALL_FSTAT_X).empty());
@@ -190,12 +184,8 @@ TEST(SensorWatch, FillWaitsAndWakes) {
   const auto waiting = std::chrono::steady_clock::now();
   ASSERT_TRUE(box.source().fill(batch, 20'000'000'000));
   EXPECT_FALSE(batch.empty());
-<<<<<<< HEAD
   EXPECT_LT(std::chrono::steady_clock::now() - waiting, std::chrono::seconds(15))
       << "woken by the event, not by the deadline";
-=======
-  EXPECT_LT(std::chrono::steady_clock::now() - waiting, std::chrono::seconds(15)) << "woken by the event, not by the deadline";
->>>>>>> house
   waitpid(pid, nullptr, 0);
 }
 

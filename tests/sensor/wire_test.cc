@@ -22,12 +22,8 @@ TEST(WireTest, ObjectAgrees) {
   EXPECT_EQ(record->size, sizeof(quell_wire_record));
   std::map<std::string, size_t> offsets;
   const btf_member* member = btf_members(record);
-<<<<<<< HEAD
   for (int i = 0; i < btf_vlen(record); ++i)
     offsets[btf__name_by_offset(types, member[i].name_off)] = member[i].offset / 8;
-=======
-  for (int i = 0; i < btf_vlen(record); ++i) offsets[btf__name_by_offset(types, member[i].name_off)] = member[i].offset / 8;
->>>>>>> house
   const std::map<std::string, size_t> ours = {
       {"cpu", offsetof(quell_wire_record, cpu)},
       {"flags", offsetof(quell_wire_record, flags)},

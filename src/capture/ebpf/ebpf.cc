@@ -97,32 +97,15 @@ bool kernel_older_than(int major, int minor) {
   return have_major < major || (have_major == major && have_minor < minor);
 }
 
-<<<<<<< HEAD
-=======
-bool kernel_older_than(int major, int minor) {
-  utsname system{};
-  uname(&system);
-  int have_major = 0, have_minor = 0;
-  if (sscanf(system.release, "%d.%d", &have_major, &have_minor) != 2) return false;
-  return have_major < major || (have_major == major && have_minor < minor);
-}
-
->>>>>>> house
 Result<void> check_kernel() {
   if (kernel_older_than(5, 8)) {
     utsname system{};
     uname(&system);
-<<<<<<< HEAD
     return Error{
         Code::unsupported,
         fmt::format("the sensor needs Linux 5.8 or newer, this is {}; replay captures with quell detect, or upgrade",
                     system.release),
         {}};
-=======
-    return Error{Code::unsupported,
-                 fmt::format("the sensor needs Linux 5.8 or newer, this is {}; replay captures with quell detect, or upgrade",
-                             system.release), {}};
->>>>>>> house
   }
   if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
     return Error{Code::unsupported,
@@ -137,15 +120,10 @@ Result<void> check_kernel() {
 void raise_memlock() {
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0 && kernel_older_than(5, 11)) {
-<<<<<<< HEAD
     log::warn(
         "capture",
         "cannot raise the limit of locked memory ({}); if the sensor is refused, start with LimitMEMLOCK=infinity",
         strerror(errno));
-=======
-    log::warn("capture", "cannot raise the limit of locked memory ({}); if the sensor is refused, start with LimitMEMLOCK=infinity",
-              strerror(errno));
->>>>>>> house
   }
 }
 
