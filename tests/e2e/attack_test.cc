@@ -59,7 +59,8 @@ class Attack : public ::testing::Test {
     });
     if (!seen) {
       std::string all;
-      for (const SeenDetection& one : up->all()) all += "  " + one.json.dump() + "\n";
+      for (const SeenDetection& one : up->all()) all += "  " + one.json.at("rule").str() + " by " + one.json.at("quell").at("process").at("name").str() + " in " +
+                                                       one.json.at("quell").at("container_id").str() + ": " + one.json.at("quell").at("message").str().substr(0, 200) + "\n";
       ADD_FAILURE() << "no detection of '" << rule << "' by " << process << " in " << container_id << "; seen were:\n" << all << up->messages();
       return {};
     }
