@@ -90,7 +90,10 @@ TEST(SensorSystem, MemoryAndKernel) {
   NEEDS_SENSOR();
   Sandbox box({"mmap", "munmap", "mprotect", "brk", "mlock", "semget", "semctl", "semop", "bpf", "io_uring_setup",
                "finit_module", "init_module", "delete_module", "keyctl", "futex"});
-  const Events events = box.run([] {
+  // In memory that is certainly there: a call that fails early has not touched it, and the sensor cannot bring pages
+  // in.
+  const std::string option = "option=1", module_name = "nothing_like_it", keyring = "quell";
+  const Events events = box.run([&] {
     void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(page, 4096, PROT_READ | PROT_EXEC);
     munmap(page, 4096);
@@ -105,9 +108,9 @@ TEST(SensorSystem, MemoryAndKernel) {
     params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     params.cq_entries = 16;
     syscall(SYS_io_uring_setup, 4, &params);
-    syscall(SYS_finit_module, -1, "option=1", 1);
-    syscall(SYS_delete_module, "nothing_like_it", O_NONBLOCK);
-    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "quell", 0, 0, 0);
+    syscall(SYS_finit_module, -1, option.c_str(), 1);
+    syscall(SYS_delete_module, module_name.c_str(), O_NONBLOCK);
+    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, keyring.c_str(), 0, 0, 0);
   });
   bool found = false;
   for (const Captured* event : all_of(events, ev::SYSCALL_MMAP_X)) {
