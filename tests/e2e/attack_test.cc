@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 
 #include "os/os.h"
@@ -23,16 +22,11 @@ class Attack : public ::testing::Test {
   static void SetUpTestSuite() {
     why_not = ContainerEnv::missing();
     if (!why_not.empty()) return;
-    shadow = "/var/tmp/quell-e2e-shadow-" + std::to_string(getpid());
-    std::ofstream(shadow) << "root:*:19000:0:99999:7:::\n";
-    auto started = ContainerEnv::start({.image_files = {{"/attacker", QUELL_ATTACKER}, {"/etc/shadow", shadow}}});
+    auto started = ContainerEnv::start({.image_files = {{"/attacker", QUELL_ATTACKER}}});
     ASSERT_TRUE(started) << started.error().str();
     env = std::move(*started);
   }
-  static void TearDownTestSuite() {
-    env.reset();
-    std::filesystem::remove(shadow);
-  }
+  static void TearDownTestSuite() { env.reset(); }
   void SetUp() override {
     if (!why_not.empty()) {
       std::cout << "SKIPPED: " << why_not << "\n";
@@ -132,7 +126,7 @@ class Attack : public ::testing::Test {
     EXPECT_NE(refused.at("state_reason").str().find("container.kill"), std::string::npos);
   }
 
-  static inline std::string why_not, shadow;
+  static inline std::string why_not;
   static inline std::unique_ptr<ContainerEnv> env;
   std::unique_ptr<QuellUp> up;
 };
