@@ -121,7 +121,8 @@ class Attack : public ::testing::Test {
       EXPECT_TRUE(other && other->state != 'Z') << pid << " was not to be killed";
     }
     // The container's own pid 1 is refused and the container action named.
-    const Json refused = action({"preview", "process.kill", "process:" + std::to_string(killed.at("target").at("container").at("pid").i64())}, 6);
+    const Json refused = action({"run", "process.kill", "process:" + std::to_string(killed.at("target").at("container").at("pid").i64()), "--yes"}, 6);
+    if (refused.at("state").is_null()) ADD_FAILURE() << refused.dump();
     EXPECT_EQ(refused.at("state").str(), "refused_guard");
     EXPECT_NE(refused.at("state_reason").str().find("container.kill"), std::string::npos);
   }
