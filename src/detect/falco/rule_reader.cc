@@ -78,16 +78,21 @@ bool Reader::define_rule(const Context& context, const yaml::Node& item, const s
   RuleDefinition rule;
   rule.name = name;
   rule.node = &item;
-  // Every complaint about the item's keys is made before it is refused, so `&` and not `&&`.
-  const bool sound = read_text(context, item, "condition", condition) & read_text(context, item, "output", output) &
-                     read_text(context, item, "desc", description) & read_priority(context, item, rule.priority) &
-                     read_bool(context, item, "enabled", rule.enabled) &
-                     read_bool(context, item, "warn_evttypes", rule.warn_evttypes) &
-                     read_bool(context, item, "skip-if-unknown-filter", rule.skip_if_unknown_filter) &
-                     read_bool(context, item, "capture", rule.capture) &
-                     read_u64(context, item, "capture_duration", rule.capture_duration_ms) &
-                     read_tags(context, item, rule.tags) & read_exceptions(context, item, false, rule.exceptions);
-  if (!sound) return false;
+  // Every key is read, in this order, before the item is refused: all complaints come in one run.
+  const bool sound[] = {
+      read_text(context, item, "condition", condition),
+      read_text(context, item, "output", output),
+      read_text(context, item, "desc", description),
+      read_priority(context, item, rule.priority),
+      read_bool(context, item, "enabled", rule.enabled),
+      read_bool(context, item, "warn_evttypes", rule.warn_evttypes),
+      read_bool(context, item, "skip-if-unknown-filter", rule.skip_if_unknown_filter),
+      read_bool(context, item, "capture", rule.capture),
+      read_u64(context, item, "capture_duration", rule.capture_duration_ms),
+      read_tags(context, item, rule.tags),
+      read_exceptions(context, item, false, rule.exceptions),
+  };
+  if (!std::all_of(std::begin(sound), std::end(sound), [](bool read) { return read; })) return false;
   rule.condition = SourcedText(*condition);
   rule.output = SourcedText(*output).trimmed();
   rule.description = description->text();
