@@ -146,6 +146,10 @@ Result<void> Daemon::open_lane() {
   lane.record_path = options_.record_path;
   lane.clock = &system_clock();
   lane.lookup = lookup_.get();
+  lane.start_ticks_of = [this](int64_t pid) {
+    const auto facts = machine_->process_facts(pid);
+    return facts ? facts->id.start_ticks : 0;
+  };
   lane.emit = [this](OutgoingDetection&& detection) { sink_->push(std::move(detection)); };
   QUELL_TRY(lane_, LiveLane::create(std::move(source), rules_, std::move(lane)));
   return {};

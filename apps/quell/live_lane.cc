@@ -69,6 +69,7 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                         if (detection.detect_ns > detection.kernel_ns) {
                           detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
                         }
+                        settle_identity(detection.process);
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
                   .read_thread = options_.tables.read_thread}) {}
@@ -96,6 +97,17 @@ Result<void> LiveLane::run() {
   }
   if (auto finished = finish(); ended && !finished) ended = std::move(finished);
   return ended;
+}
+
+// The tables know a start by the time of its clone event, microseconds after the one that /proc rounds down to ticks: now and
+// then that is the next tick. A response would take the process for another one, so /proc is asked while the process lives.
+void LiveLane::settle_identity(ProcessId& process) const {
+  constexpr uint64_t kTicksApart = 5;
+  if (!options_.start_ticks_of || process.pid <= 0) return;
+  const uint64_t known = process.start_ticks;
+  const uint64_t told = options_.start_ticks_of(process.pid);
+  const bool same_life = known == 0 || (told <= known + kTicksApart && known <= told + kTicksApart);
+  if (told != 0 && same_life) process.start_ticks = told;
 }
 
 void LiveLane::wait_for_first_answers() {

@@ -40,6 +40,8 @@ class LiveLane {
     std::string record_path;  // empty: nothing is recorded
     const Clock* clock = nullptr;
     os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
+    /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.
+    std::function<uint64_t(int64_t pid)> start_ticks_of;
     std::function<void(OutgoingDetection&&)> emit;
   };
 
@@ -60,6 +62,7 @@ class LiveLane {
 
  private:
   LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<const LoadedRules> rules, Options options);
+  void settle_identity(ProcessId& process) const;
   void wait_for_first_answers();
   void take_answers();
   void apply_commands();

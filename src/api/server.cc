@@ -197,8 +197,8 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
     net::post(server_.workers, [self = shared_from_this(), request = std::move(request),
                                 guard = net::make_work_guard(server_.io)]() mutable {
       Response response = self->run_handler(request);
-      auto& io = self->server_.io;
-      net::post(io, [moved = std::move(self), response = std::move(response)]() mutable {
+      net::io_context& loop = self->server_.io;
+      net::post(loop, [moved = std::move(self), response = std::move(response)]() mutable {
         moved->write(std::move(response));
       });
     });
