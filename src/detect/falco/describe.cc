@@ -1,33 +1,19 @@
 // Rules, macros and lists described as JSON, for tools and for `-L`.
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <set>
 
-#include "base/text.h"
+#include "base/json.h"
 #include "detect/falco/loader.h"
 
 namespace quell::detect::falco {
 namespace {
 
-using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
-
-void put(Writer& writer, std::string_view text) {
-  const std::string valid = to_valid_utf8(text);
-  writer.String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
-}
-
-void put(Writer& writer, const char* key, std::string_view text) {
-  writer.Key(key);
-  put(writer, text);
-}
-
 template <typename Texts>
-void put_texts(Writer& writer, const char* key, const Texts& texts) {
-  writer.Key(key);
-  writer.StartArray();
-  for (const auto& text : texts) put(writer, text);
-  writer.EndArray();
+void put_texts(JsonWriter& writer, const char* key, const Texts& texts) {
+  writer.key(key);
+  writer.begin_array();
+  for (const auto& text : texts) writer.string(text);
+  writer.end_array();
 }
 
 // Fields and operators of a resolved condition.
@@ -47,79 +33,67 @@ void collect(const Expr& expr, Used& used) {
   for (const ExprPtr& child : expr.children) collect(*child, used);
 }
 
-void put_rule(Writer& writer, const Rule& rule, const RuleDetails& details) {
-  writer.StartObject();
-  writer.Key("details");
-  writer.StartObject();
+void put_rule(JsonWriter& writer, const Rule& rule, const RuleDetails& details) {
+  writer.begin_object();
+  writer.key("details").begin_object();
   Used used;
   collect(*rule.condition, used);
-  put(writer, "condition_compiled", rule.condition->str());
+  writer.text("condition_compiled", rule.condition->str());
   put_texts(writer, "condition_fields", used.fields);
   put_texts(writer, "condition_operators", used.operators);
-  writer.Key("events");
-  writer.StartArray();
+  writer.key("events").begin_array();
   std::set<std::string_view> events;
   for (const EventCode code : rule.event_codes)
     if (!event_spec(code).has(kEvUnused)) events.insert(event_spec(code).name);
-  for (const auto event : events) put(writer, event);
-  writer.EndArray();
+  for (const auto event : events) writer.string(event);
+  writer.end_array();
   put_texts(writer, "exception_fields", rule.exception_fields);
   put_texts(writer, "exception_names", rule.exception_names);
   put_texts(writer, "lists", details.lists);
   put_texts(writer, "macros", details.macros);
-  put(writer, "output_compiled", rule.output);
-  writer.EndObject();
-  writer.Key("info");
-  writer.StartObject();
-  writer.Key("capture");
-  writer.Bool(rule.capture);
-  writer.Key("capture_duration");
-  writer.Uint64(rule.capture_duration_ms);
-  put(writer, "condition", rule.condition_text);
-  put(writer, "description", rule.description);
-  writer.Key("enabled");
-  writer.Bool(rule.enabled);
-  put(writer, "name", rule.name);
-  put(writer, "output", rule.output);
-  put(writer, "priority", to_string(rule.priority));
-  put(writer, "source", rule.source);
+  writer.text("output_compiled", rule.output);
+  writer.end_object();
+  writer.key("info").begin_object();
+  writer.key("capture").boolean(rule.capture);
+  writer.key("capture_duration").number(uint64_t{rule.capture_duration_ms});
+  writer.text("condition", rule.condition_text);
+  writer.text("description", rule.description);
+  writer.key("enabled").boolean(rule.enabled);
+  writer.text("name", rule.name);
+  writer.text("output", rule.output);
+  writer.text("priority", to_string(rule.priority));
+  writer.text("source", rule.source);
   put_texts(writer, "tags", rule.tags);
-  writer.EndObject();
-  writer.EndObject();
+  writer.end_object();
+  writer.end_object();
 }
 
-void put_macro(Writer& writer, const MacroDetails& macro) {
-  writer.StartObject();
-  writer.Key("details");
-  writer.StartObject();
-  put(writer, "condition_compiled", macro.condition_compiled);
+void put_macro(JsonWriter& writer, const MacroDetails& macro) {
+  writer.begin_object();
+  writer.key("details").begin_object();
+  writer.text("condition_compiled", macro.condition_compiled);
   put_texts(writer, "lists", macro.lists);
   put_texts(writer, "macros", macro.macros);
-  writer.Key("used");
-  writer.Bool(macro.is_used);
-  writer.EndObject();
-  writer.Key("info");
-  writer.StartObject();
-  put(writer, "condition", macro.condition);
-  put(writer, "name", macro.name);
-  writer.EndObject();
-  writer.EndObject();
+  writer.key("used").boolean(macro.is_used);
+  writer.end_object();
+  writer.key("info").begin_object();
+  writer.text("condition", macro.condition);
+  writer.text("name", macro.name);
+  writer.end_object();
+  writer.end_object();
 }
 
-void put_list(Writer& writer, const ListDetails& list) {
-  writer.StartObject();
-  writer.Key("details");
-  writer.StartObject();
+void put_list(JsonWriter& writer, const ListDetails& list) {
+  writer.begin_object();
+  writer.key("details").begin_object();
   put_texts(writer, "lists", list.lists);
-  writer.Key("used");
-  writer.Bool(list.is_used);
-  writer.EndObject();
-  writer.Key("info");
-  writer.StartObject();
+  writer.key("used").boolean(list.is_used);
+  writer.end_object();
+  writer.key("info").begin_object();
   put_texts(writer, "items", list.items);
-  put(writer, "name", list.name);
-  writer.EndObject();
-  writer.EndObject();
+  writer.text("name", list.name);
+  writer.end_object();
+  writer.end_object();
 }
 
 }  // namespace
@@ -133,47 +107,40 @@ std::string Loader::describe(std::string_view rule) const {
 }
 
 std::string Loader::describe_rules(std::optional<std::string_view> only) const {
-  rapidjson::StringBuffer buffer;
-  Writer writer(buffer);
+  JsonWriter writer;
   const Compiled& all = compiled_;
-  writer.StartObject();
+  writer.begin_object();
   if (!only) {
-    writer.Key("lists");
-    writer.StartArray();
+    writer.key("lists").begin_array();
     for (const ListDetails& list : all.lists) put_list(writer, list);
-    writer.EndArray();
-    writer.Key("macros");
-    writer.StartArray();
+    writer.end_array();
+    writer.key("macros").begin_array();
     for (const MacroDetails& macro : all.macros) put_macro(writer, macro);
-    writer.EndArray();
-    put(writer, "required_engine_version",
-        store_.required_engine_versions.empty() ? "" : store_.required_engine_versions.back());
-    writer.Key("required_plugin_versions");
-    writer.StartArray();
+    writer.end_array();
+    writer.text("required_engine_version", store_.required_engine_versions.empty() ? "" : store_.required_engine_versions.back());
+    writer.key("required_plugin_versions").begin_array();
     for (const auto& group : store_.required_plugins) {
-      writer.StartObject();
-      writer.Key("alternatives");
-      writer.StartArray();
+      writer.begin_object();
+      writer.key("alternatives").begin_array();
       for (size_t i = 1; i < group.size(); ++i) {
-        writer.StartObject();
-        put(writer, "name", group[i].first);
-        put(writer, "version", group[i].second);
-        writer.EndObject();
+        writer.begin_object();
+        writer.text("name", group[i].first);
+        writer.text("version", group[i].second);
+        writer.end_object();
       }
-      writer.EndArray();
-      put(writer, "name", group.front().first);
-      put(writer, "version", group.front().second);
-      writer.EndObject();
+      writer.end_array();
+      writer.text("name", group.front().first);
+      writer.text("version", group.front().second);
+      writer.end_object();
     }
-    writer.EndArray();
+    writer.end_array();
   }
-  writer.Key("rules");
-  writer.StartArray();
+  writer.key("rules").begin_array();
   for (size_t i = 0; i < all.rules.rules.size(); ++i)
     if (!only || all.rules.rules[i].name == *only) put_rule(writer, all.rules.rules[i], all.rule_details[i]);
-  writer.EndArray();
-  writer.EndObject();
-  return {buffer.GetString(), buffer.GetSize()};
+  writer.end_array();
+  writer.end_object();
+  return writer.take();
 }
 
 }  // namespace quell::detect::falco

@@ -1,10 +1,9 @@
 #include "detect/falco/problem.h"
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <array>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace quell::detect::falco {
@@ -39,13 +38,6 @@ constexpr std::array kCodes{
     CodeText{"LOAD_ERR_EXTENSION", "Error in extension item"},
 };
 static_assert(kCodes.size() == static_cast<size_t>(LoadCode::err_extension) + 1);
-
-using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
-
-void put(Writer& writer, std::string_view text) {
-  const std::string valid = to_valid_utf8(text);
-  writer.String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
-}
 
 // The line with its caret; a tab before the caret stays a tab, so that both lines shift alike.
 std::string caret_lines(const Problem& problem, std::string_view indent) {
@@ -106,46 +98,33 @@ std::string state(const FileResult& result) {
   return result.name + (warned ? ": Ok, with warnings" : ": Ok");
 }
 
-void put_problems(Writer& writer, const std::vector<Problem>& problems) {
-  writer.StartArray();
+void put_problems(JsonWriter& writer, const std::vector<Problem>& problems) {
+  writer.begin_array();
   for (const Problem& problem : problems) {
-    writer.StartObject();
-    writer.Key("context");
-    writer.StartObject();
-    writer.Key("locations");
-    writer.StartArray();
+    writer.begin_object();
+    writer.key("context").begin_object();
+    writer.key("locations").begin_array();
     for (const Location& location : problem.locations) {
-      writer.StartObject();
-      writer.Key("item_name");
-      put(writer, location.item_name);
-      writer.Key("item_type");
-      put(writer, location.item_type);
-      writer.Key("position");
-      writer.StartObject();
-      writer.Key("column");
-      writer.Uint(location.column);
-      writer.Key("line");
-      writer.Uint(location.line);
-      writer.Key("name");
-      put(writer, location.file);
-      writer.Key("offset");
-      writer.Uint(location.offset);
-      writer.EndObject();
-      writer.EndObject();
+      writer.begin_object();
+      writer.text("item_name", location.item_name);
+      writer.text("item_type", location.item_type);
+      writer.key("position").begin_object();
+      writer.key("column").number(uint64_t{location.column});
+      writer.key("line").number(uint64_t{location.line});
+      writer.text("name", location.file);
+      writer.key("offset").number(uint64_t{location.offset});
+      writer.end_object();
+      writer.end_object();
     }
-    writer.EndArray();
-    writer.Key("snippet");
-    put(writer, problem.excerpt.empty() ? "" : caret_lines(problem, ""));
-    writer.EndObject();
-    writer.Key("code");
-    put(writer, code_name(problem.code));
-    writer.Key("codedesc");
-    put(writer, code_text(problem.code));
-    writer.Key("message");
-    put(writer, problem.message);
-    writer.EndObject();
+    writer.end_array();
+    writer.text("snippet", problem.excerpt.empty() ? "" : caret_lines(problem, ""));
+    writer.end_object();
+    writer.text("code", code_name(problem.code));
+    writer.text("codedesc", code_text(problem.code));
+    writer.text("message", problem.message);
+    writer.end_object();
   }
-  writer.EndArray();
+  writer.end_array();
 }
 
 void append_readable(std::string& out, const std::vector<Problem>& problems, std::string_view kind) {
@@ -198,23 +177,19 @@ std::string verbose(const FileResult& result) {
 }
 
 std::string json(const FileResult& result) {
-  rapidjson::StringBuffer buffer;
-  Writer writer(buffer);
-  writer.StartObject();
-  writer.Key("errors");
+  JsonWriter writer;
+  writer.begin_object();
+  writer.key("errors");
   put_problems(writer, result.errors);
-  writer.Key("name");
-  put(writer, result.name);
-  writer.Key("schema_warnings");
-  writer.StartArray();
-  for (const std::string& warning : result.schema_warnings) put(writer, warning);
-  writer.EndArray();
-  writer.Key("successful");
-  writer.Bool(result.successful());
-  writer.Key("warnings");
+  writer.text("name", result.name);
+  writer.key("schema_warnings").begin_array();
+  for (const std::string& warning : result.schema_warnings) writer.string(warning);
+  writer.end_array();
+  writer.key("successful").boolean(result.successful());
+  writer.key("warnings");
   put_problems(writer, result.warnings);
-  writer.EndObject();
-  return {buffer.GetString(), buffer.GetSize()};
+  writer.end_object();
+  return writer.take();
 }
 
 std::string readable(const FileResult& result) {
