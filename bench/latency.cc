@@ -1,5 +1,5 @@
-// From just before the system call to the alert line in the reader's hands: open of a file that a rule names, quiet and while
-// another process loops over open, read and close.
+// From just before the system call to the alert line in the reader's hands: open of a file that a rule names, quiet and
+// while another process loops over open, read and close.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -22,7 +22,8 @@ namespace {
 
 std::vector<double> measure(const LoadGroup& group, Sensor& sensor, const std::string& path, int samples) {
   // Times go through memory shared with the child that makes the calls.
-  auto* shared = static_cast<std::atomic<uint64_t>*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* shared = static_cast<std::atomic<uint64_t>*>(
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   std::vector<double> out;
   for (int i = 0; i < samples; ++i) {
     shared[0] = 0;
@@ -45,7 +46,9 @@ void report(const std::string& name, std::vector<double> values, int samples) {
   std::sort(values.begin(), values.end());
   figure(name + ".seen", static_cast<double>(values.size()) / samples, "of all");
   if (values.empty()) return;
-  const auto at = [&](double share) { return values[std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size())))]; };
+  const auto at = [&](double share) {
+    return values[std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size())))];
+  };
   figure(name + ".p50", at(0.50), "ms");
   figure(name + ".p90", at(0.90), "ms");
   figure(name + ".p99", at(0.99), "ms");
@@ -61,8 +64,9 @@ int main(int argc, char** argv) {
   const std::string target = scratch() + "/target";
   std::ofstream(target) << "x";
   const std::string rules = scratch() + "/latency.yaml";
-  std::ofstream(rules) << "- rule: target\n  desc: the file of this measurement is opened\n  condition: evt.type in (open, openat) and fd.name = " << target
-                       << "\n  output: \"%fd.name\"\n  priority: WARNING\n";
+  std::ofstream(rules) << "- rule: target\n  desc: the file of this measurement is opened\n  condition: evt.type in "
+                          "(open, openat) and fd.name = "
+                       << target << "\n  output: \"%fd.name\"\n  priority: WARNING\n";
   auto group = LoadGroup::create();
   if (!group) {
     std::fprintf(stderr, "bench: %s\n", group.error().str().c_str());

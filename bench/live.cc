@@ -1,5 +1,5 @@
-// What the sensor costs the machine: the loads without it, with it, and its own CPU. Figures with and without come from the
-// same run, alternating; the ratio is what to look at.
+// What the sensor costs the machine: the loads without it, with it, and its own CPU. Figures with and without come from
+// the same run, alternating; the ratio is what to look at.
 #include <algorithm>
 #include <cstdio>
 
@@ -84,7 +84,9 @@ int main(int argc, char** argv) {
   if (const char* data = std::getenv("QUELL_TEST_DATA"); data != nullptr && !quick) {
     const std::string folder = std::string(data) + "/falco-rules/";
     status |= measure(quick, "stable", {folder + "falco_rules.yaml"});
-    status |= measure(quick, "all-three", {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"});
+    status |= measure(
+        quick, "all-three",
+        {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"});
   }
   return status;
 }

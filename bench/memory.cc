@@ -24,7 +24,9 @@ int main(int argc, char** argv) {
     (*group)->run([&] { return load_spawn(quick ? 200 : 2000); });
     while (!(*sensor)->read_line(200).empty()) {
     }
-    if (i == 1 || i == rounds) figure("memory.after_" + std::to_string(i * (quick ? 200 : 2000)) + "_processes.rss", static_cast<double>((*sensor)->rss_kb()) / 1024, "MiB");
+    if (i == 1 || i == rounds)
+      figure("memory.after_" + std::to_string(i * (quick ? 200 : 2000)) + "_processes.rss",
+             static_cast<double>((*sensor)->rss_kb()) / 1024, "MiB");
   }
   return 0;
 }

@@ -1,5 +1,7 @@
-// Replay of synthetic captures: the whole process by CPU time and by instructions, and the engine alone (Google Benchmark).
-//   instructions per event = (instructions over the long capture - over the short one) / (events more): start-up falls out.
+// Replay of synthetic captures: the whole process by CPU time and by instructions, and the engine alone (Google
+// Benchmark).
+//   instructions per event = (instructions over the long capture - over the short one) / (events more): start-up falls
+//   out.
 #include <benchmark/benchmark.h>
 
 #include <filesystem>
@@ -24,12 +26,15 @@ struct Rules {
 // One rule that never matches measures reading and state; upstream files are there when QUELL_TEST_DATA names them.
 std::vector<Rules> rule_sets() {
   const std::string never = scratch() + "/never.yaml";
-  std::ofstream(never) << "- rule: never\n  desc: reading and state alone\n  condition: evt.type = openat and evt.num = 0\n  output: never\n  priority: DEBUG\n";
+  std::ofstream(never) << "- rule: never\n  desc: reading and state alone\n  condition: evt.type = openat and evt.num "
+                          "= 0\n  output: never\n  priority: DEBUG\n";
   std::vector<Rules> sets{{"never", {never}}, {"shipped", {std::string(QUELL_SOURCE_DIR) + "/content/rules"}}};
   if (const char* data = std::getenv("QUELL_TEST_DATA")) {
     const std::string folder = std::string(data) + "/falco-rules/";
     sets.push_back({"stable", {folder + "falco_rules.yaml"}});
-    sets.push_back({"all-three", {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"}});
+    sets.push_back(
+        {"all-three",
+         {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"}});
   }
   return sets;
 }
@@ -104,7 +109,9 @@ int main(int argc, char** argv) {
   kept.reserve(std::size(captures));
   for (const Capture& capture : captures) {
     const std::string base = scratch() + "/" + capture.name;
-    for (const auto& [suffix, events] : {std::pair{".scap", capture.events}, {"-short.scap", capture.short_events}, {"-long.scap", capture.long_events}})
+    for (const auto& [suffix, events] : {std::pair{".scap", capture.events},
+                                         {"-short.scap", capture.short_events},
+                                         {"-long.scap", capture.long_events}})
       if (const auto written = write_capture(base + suffix, capture.mix, events); !written) {
         std::fprintf(stderr, "bench: %s\n", written.error().str().c_str());
         return 1;
@@ -113,7 +120,8 @@ int main(int argc, char** argv) {
       const std::string name = std::string("replay.") + capture.name + "." + rules.name;
       const Usage usage = run(detect(base + ".scap", rules), "/dev/null", scratch() + "/stderr");
       if (usage.status != 0) {
-        std::fprintf(stderr, "bench: quell detect failed on %s with rules %s; see its message:\n", capture.name, rules.name.c_str());
+        std::fprintf(stderr, "bench: quell detect failed on %s with rules %s; see its message:\n", capture.name,
+                     rules.name.c_str());
         std::ifstream err(scratch() + "/stderr");
         std::fprintf(stderr, "%s\n", std::string(std::istreambuf_iterator<char>(err), {}).c_str());
         return 1;
@@ -123,12 +131,15 @@ int main(int argc, char** argv) {
       const uint64_t few = instructions(detect(base + "-short.scap", rules));
       const uint64_t many = instructions(detect(base + "-long.scap", rules));
       if (few != 0 && many > few)
-        figure(name + ".instructions", static_cast<double>(many - few) / static_cast<double>(capture.long_events - capture.short_events), "1/event");
+        figure(name + ".instructions",
+               static_cast<double>(many - few) / static_cast<double>(capture.long_events - capture.short_events),
+               "1/event");
     }
     std::ifstream file(base + "-long.scap", std::ios::binary);
     kept.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     for (const Rules& rules : sets)
-      benchmark::RegisterBenchmark((std::string("engine/") + capture.name + "/" + rules.name).c_str(), engine_benchmark, std::cref(kept.back()), std::cref(rules))
+      benchmark::RegisterBenchmark((std::string("engine/") + capture.name + "/" + rules.name).c_str(), engine_benchmark,
+                                   std::cref(kept.back()), std::cref(rules))
           ->MinTime(quick ? 0.05 : 0.5);
   }
   int no_arguments = 1;

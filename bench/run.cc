@@ -32,7 +32,9 @@ Usage run(const std::vector<std::string>& command, const std::string& stdout_pat
   rusage usage{};
   wait4(child, &out.status, 0, &usage);
   out.wall_s = static_cast<double>(system_clock().monotonic_ns() - start) / 1e9;
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   out.cpu_s = seconds(usage.ru_utime) + seconds(usage.ru_stime);
   out.max_rss_kb = static_cast<uint64_t>(usage.ru_maxrss);
   return out;
@@ -46,7 +48,8 @@ uint64_t instructions(const std::vector<std::string>& command) {
   if (!WIFEXITED(usage.status) || WEXITSTATUS(usage.status) == 127) return 0;
   std::ifstream file(report);
   for (std::string line; std::getline(file, line);)
-    if (const size_t at = line.find("Collected : "); at != std::string::npos) return std::strtoull(line.c_str() + at + 12, nullptr, 10);
+    if (const size_t at = line.find("Collected : "); at != std::string::npos)
+      return std::strtoull(line.c_str() + at + 12, nullptr, 10);
   return 0;
 }
 

@@ -10,12 +10,13 @@ namespace quell::bench {
 
 struct Usage {
   int status = -1;
-  double cpu_s = 0;   // user + system
+  double cpu_s = 0;  // user + system
   double wall_s = 0;
   uint64_t max_rss_kb = 0;
 };
 /// Runs to its end, stdout to `stdout_path`, stderr to `stderr_path`.
-Usage run(const std::vector<std::string>& command, const std::string& stdout_path = "/dev/null", const std::string& stderr_path = "/dev/null");
+Usage run(const std::vector<std::string>& command, const std::string& stdout_path = "/dev/null",
+          const std::string& stderr_path = "/dev/null");
 
 /// Instructions that the program executes, by valgrind's callgrind; 0 if valgrind is not installed.
 uint64_t instructions(const std::vector<std::string>& command);

@@ -26,7 +26,8 @@ Result<std::unique_ptr<LoadGroup>> LoadGroup::create() {
     auto group = std::make_unique<LoadGroup>();
     group->relative_ = "quell-bench-" + std::to_string(getpid());
     group->path_ = std::string(mount) + "/" + group->relative_;
-    if (mkdir(group->path_.c_str(), 0755) != 0) return errno_error(errno, "cannot make a cgroup for the loads (root is needed)", group->path_);
+    if (mkdir(group->path_.c_str(), 0755) != 0)
+      return errno_error(errno, "cannot make a cgroup for the loads (root is needed)", group->path_);
     return group;
   }
   return Error{Code::unsupported, "no cgroup v2 hierarchy is mounted", "/sys/fs/cgroup"};
@@ -60,8 +61,9 @@ Result<std::unique_ptr<Sensor>> Sensor::start(const LoadGroup& group, const std:
   auto sensor = std::make_unique<Sensor>();
   static int number = 0;
   sensor->folder_ = scratch() + "/data-" + std::to_string(++number);
-  std::vector<std::string> command{quell_binary(), "up", "--scope", "cgroup:" + group.relative(), "--data-dir", sensor->folder_,
-                                   "--listen", "127.0.0.1:0", "-o", "json"};
+  std::vector<std::string> command{
+      quell_binary(), "up", "--scope", "cgroup:" + group.relative(), "--data-dir", sensor->folder_, "--listen",
+      "127.0.0.1:0",  "-o", "json"};
   for (const std::string& file : rules) command.insert(command.end(), {"--rules", file});
   int out[2], err[2];
   if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) return errno_error(errno, "cannot make a pipe");

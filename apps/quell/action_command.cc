@@ -26,14 +26,10 @@ struct Options {
 
 Exit exit_of_state(ActionState state) {
   switch (state) {
-    case ActionState::refused_guard:
-      return Exit::refused;
-    case ActionState::stale_target:
-      return Exit::not_found;
-    case ActionState::partially_contained:
-      return Exit::partly_done;
-    default:
-      return is_success(state) ? Exit::done : Exit::failed;
+    case ActionState::refused_guard: return Exit::refused;
+    case ActionState::stale_target: return Exit::not_found;
+    case ActionState::partially_contained: return Exit::partly_done;
+    default: return is_success(state) ? Exit::done : Exit::failed;
   }
 }
 

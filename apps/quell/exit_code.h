@@ -21,25 +21,17 @@ enum class Exit : int {
 /// The status for an Error that ends a command.
 inline Exit exit_of(Code code) {
   switch (code) {
-    case Code::invalid_argument:
-      return Exit::usage;
-    case Code::invalid_rules:
-      return Exit::invalid_rules;
-    case Code::permission_denied:
-      return Exit::not_authorised;
+    case Code::invalid_argument: return Exit::usage;
+    case Code::invalid_rules: return Exit::invalid_rules;
+    case Code::permission_denied: return Exit::not_authorised;
     case Code::not_found:
     case Code::gone:
-    case Code::stale:
-      return Exit::not_found;
-    case Code::refused:
-      return Exit::refused;
+    case Code::stale: return Exit::not_found;
+    case Code::refused: return Exit::refused;
     case Code::unavailable:
-    case Code::timeout:
-      return Exit::unreachable;
-    case Code::cancelled:
-      return Exit::interrupted;
-    default:
-      return Exit::failed;
+    case Code::timeout: return Exit::unreachable;
+    case Code::cancelled: return Exit::interrupted;
+    default: return Exit::failed;
   }
 }
 

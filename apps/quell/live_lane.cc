@@ -99,8 +99,9 @@ Result<void> LiveLane::run() {
   return ended;
 }
 
-// The tables know a start by the time of its clone event, microseconds after the one that /proc rounds down to ticks: now and
-// then that is the next tick. A response would take the process for another one, so /proc is asked while the process lives.
+// The tables know a start by the time of its clone event, microseconds after the one that /proc rounds down to ticks:
+// now and then that is the next tick. A response would take the process for another one, so /proc is asked while the
+// process lives.
 void LiveLane::settle_identity(ProcessId& process) const {
   constexpr uint64_t kTicksApart = 5;
   if (!options_.start_ticks_of || process.pid <= 0) return;

@@ -172,16 +172,11 @@ Exit explain(const Globals& globals, const Options& options) {
 
 std::string_view argument_text(detect::Arg arg) {
   switch (arg) {
-    case detect::Arg::none:
-      return "";
-    case detect::Arg::optional_index:
-      return "[N], optional";
-    case detect::Arg::required_index:
-      return "[N]";
-    case detect::Arg::optional_key:
-      return "[KEY], optional";
-    case detect::Arg::required_key:
-      return "[KEY]";
+    case detect::Arg::none: return "";
+    case detect::Arg::optional_index: return "[N], optional";
+    case detect::Arg::required_index: return "[N]";
+    case detect::Arg::optional_key: return "[KEY], optional";
+    case detect::Arg::required_key: return "[KEY]";
   }
   return "";
 }

@@ -43,16 +43,11 @@ std::vector<uint8_t> task_event(const Thread& thread, uint64_t ts_ns, uint64_t b
 /// Type and protocol as socket(2) takes them.
 std::pair<uint16_t, uint16_t> socket_kind(L4Proto protocol) {
   switch (protocol) {
-    case L4Proto::tcp:
-      return {SOCK_STREAM, IPPROTO_TCP};
-    case L4Proto::udp:
-      return {SOCK_DGRAM, IPPROTO_UDP};
-    case L4Proto::icmp:
-      return {SOCK_RAW, IPPROTO_ICMP};
-    case L4Proto::raw:
-      return {SOCK_RAW, IPPROTO_RAW};
-    default:
-      return {0, 0};
+    case L4Proto::tcp: return {SOCK_STREAM, IPPROTO_TCP};
+    case L4Proto::udp: return {SOCK_DGRAM, IPPROTO_UDP};
+    case L4Proto::icmp: return {SOCK_RAW, IPPROTO_ICMP};
+    case L4Proto::raw: return {SOCK_RAW, IPPROTO_RAW};
+    default: return {0, 0};
   }
 }
 
@@ -85,17 +80,13 @@ std::optional<std::vector<uint8_t>> fd_event(const Fd& fd, int64_t wide_number, 
           .num(fd.dev)
           .num(fd.ino)
           .build();
-    case FdType::directory:
-      return with_path(ev::ITER_TASK_FILE_DIRECTORY_E);
-    case FdType::fifo:
-      return with_path(ev::ITER_TASK_FILE_PIPE_E);
-    case FdType::memfd:
-      return with_path(ev::ITER_TASK_FILE_MEMFD_E);
+    case FdType::directory: return with_path(ev::ITER_TASK_FILE_DIRECTORY_E);
+    case FdType::fifo: return with_path(ev::ITER_TASK_FILE_PIPE_E);
+    case FdType::memfd: return with_path(ev::ITER_TASK_FILE_MEMFD_E);
     case FdType::ipv4:
     case FdType::ipv6:
     case FdType::ipv4_server:
-    case FdType::ipv6_server:
-      return inet_event(fd, number, tid, ts_ns);
+    case FdType::ipv6_server: return inet_event(fd, number, tid, ts_ns);
     case FdType::unix_socket:
       return EventBuilder(ev::ITER_TASK_FILE_SOCKET_UNIX_E, ts_ns, tid)
           .num(number)
@@ -112,8 +103,7 @@ std::optional<std::vector<uint8_t>> fd_event(const Fd& fd, int64_t wide_number, 
           .num(uint16_t{0})
           .num(fd.ino)
           .build();
-    default:
-      return {};
+    default: return {};
   }
 }
 

@@ -11,33 +11,22 @@ int status_of(Code code) {
   switch (code) {
     case Code::invalid_argument:
     case Code::malformed:
-    case Code::truncated:
-      return 400;
+    case Code::truncated: return 400;
     case Code::permission_denied:
-    case Code::refused:
-      return 403;
-    case Code::not_found:
-      return 404;
-    case Code::gone:
-      return 410;
+    case Code::refused: return 403;
+    case Code::not_found: return 404;
+    case Code::gone: return 410;
     case Code::already_exists:
     case Code::stale:
-    case Code::conflict:
-      return 409;
-    case Code::limit:
-      return 413;
-    case Code::invalid_rules:
-      return 422;
-    case Code::unsupported:
-      return 501;
+    case Code::conflict: return 409;
+    case Code::limit: return 413;
+    case Code::invalid_rules: return 422;
+    case Code::unsupported: return 501;
     case Code::unavailable:
-    case Code::cancelled:
-      return 503;
-    case Code::timeout:
-      return 504;
+    case Code::cancelled: return 503;
+    case Code::timeout: return 504;
     case Code::io:
-    case Code::internal:
-      return 500;
+    case Code::internal: return 500;
   }
   return 500;
 }
@@ -75,16 +64,11 @@ Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
 
 std::string_view to_string(Method method) {
   switch (method) {
-    case Method::get:
-      return "GET";
-    case Method::post:
-      return "POST";
-    case Method::put:
-      return "PUT";
-    case Method::delete_:
-      return "DELETE";
-    case Method::other:
-      return "OTHER";
+    case Method::get: return "GET";
+    case Method::post: return "POST";
+    case Method::put: return "PUT";
+    case Method::delete_: return "DELETE";
+    case Method::other: return "OTHER";
   }
   return "OTHER";
 }

@@ -35,16 +35,11 @@ constexpr size_t kLingerBytes = 2 * 1024 * 1024;
 
 Method method_of(http::verb verb) {
   switch (verb) {
-    case http::verb::get:
-      return Method::get;
-    case http::verb::post:
-      return Method::post;
-    case http::verb::put:
-      return Method::put;
-    case http::verb::delete_:
-      return Method::delete_;
-    default:
-      return Method::other;
+    case http::verb::get: return Method::get;
+    case http::verb::post: return Method::post;
+    case http::verb::put: return Method::put;
+    case http::verb::delete_: return Method::delete_;
+    default: return Method::other;
   }
 }
 

@@ -155,18 +155,12 @@ Json convert(const simdjson::dom::element& element) {
         out.emplace_back(std::string(name), convert(child));
       return Json(std::move(out));
     }
-    case element_type::INT64:
-      return Json(Json::Value(int64_t(element)));
-    case element_type::UINT64:
-      return Json(Json::Value(uint64_t(element)));
-    case element_type::DOUBLE:
-      return Json(Json::Value(double(element)));
-    case element_type::STRING:
-      return Json(Json::Value(std::string(std::string_view(element))));
-    case element_type::BOOL:
-      return Json(Json::Value(bool(element)));
-    case element_type::NULL_VALUE:
-      break;
+    case element_type::INT64: return Json(Json::Value(int64_t(element)));
+    case element_type::UINT64: return Json(Json::Value(uint64_t(element)));
+    case element_type::DOUBLE: return Json(Json::Value(double(element)));
+    case element_type::STRING: return Json(Json::Value(std::string(std::string_view(element))));
+    case element_type::BOOL: return Json(Json::Value(bool(element)));
+    case element_type::NULL_VALUE: break;
   }
   return Json();
 }

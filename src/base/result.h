@@ -1,5 +1,6 @@
 #pragma once
-// Result<T>: a value, or an Error that callers branch on (code), operators act on (message) and that says where it arose.
+// Result<T>: a value, or an Error that callers branch on (code), operators act on (message) and that says where it
+// arose.
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
@@ -7,24 +8,24 @@
 namespace quell {
 
 enum class Code {
-  invalid_argument,   // the caller's or the user's input is wrong
-  invalid_rules,      // a rule or configuration file does not hold
+  invalid_argument,  // the caller's or the user's input is wrong
+  invalid_rules,     // a rule or configuration file does not hold
   not_found,
   already_exists,
   permission_denied,
-  truncated,          // foreign bytes end too early; `where` is the offset
-  malformed,          // foreign bytes do not follow their format; `where` is the position
-  unsupported,        // the kernel, file version or platform cannot do this
-  limit,              // a stated bound would be exceeded
-  gone,               // the thing existed and is no more
-  stale,              // it exists, but is not the one that was meant
-  conflict,           // it exists and is in a state that forbids this
-  refused,            // a safety rule says no
+  truncated,    // foreign bytes end too early; `where` is the offset
+  malformed,    // foreign bytes do not follow their format; `where` is the position
+  unsupported,  // the kernel, file version or platform cannot do this
+  limit,        // a stated bound would be exceeded
+  gone,         // the thing existed and is no more
+  stale,        // it exists, but is not the one that was meant
+  conflict,     // it exists and is in a state that forbids this
+  refused,      // a safety rule says no
   timeout,
-  unavailable,        // a peer (socket, server) cannot be reached
+  unavailable,  // a peer (socket, server) cannot be reached
   io,
   cancelled,
-  internal,           // our own bug, reported instead of a crash at a border
+  internal,  // our own bug, reported instead of a crash at a border
 };
 
 /// The code's name as used in JSON and tests ("not_found").
@@ -63,15 +64,13 @@ Error errno_error(int number, std::string what, std::string where = {});
 #define QUELL_CONCAT(a, b) QUELL_CONCAT_(a, b)
 
 /// QUELL_TRY(Ast ast, parse(text)): declares `ast` from the value, or returns the Error from this function.
-#define QUELL_TRY(declaration, ...)                                             \
-  auto QUELL_CONCAT(quell_try_, __LINE__) = (__VA_ARGS__);                      \
-  if (!QUELL_CONCAT(quell_try_, __LINE__))                                      \
-    return std::move(QUELL_CONCAT(quell_try_, __LINE__)).error();               \
+#define QUELL_TRY(declaration, ...)                                                                      \
+  auto QUELL_CONCAT(quell_try_, __LINE__) = (__VA_ARGS__);                                               \
+  if (!QUELL_CONCAT(quell_try_, __LINE__)) return std::move(QUELL_CONCAT(quell_try_, __LINE__)).error(); \
   declaration = std::move(*QUELL_CONCAT(quell_try_, __LINE__))
 
 /// QUELL_CHECK(step()): returns the Error of a Result<void> from this function.
-#define QUELL_CHECK(...)                                                        \
-  do {                                                                          \
-    if (auto quell_check_result = (__VA_ARGS__); !quell_check_result)           \
-      return std::move(quell_check_result).error();                             \
+#define QUELL_CHECK(...)                                                                                            \
+  do {                                                                                                              \
+    if (auto quell_check_result = (__VA_ARGS__); !quell_check_result) return std::move(quell_check_result).error(); \
   } while (false)

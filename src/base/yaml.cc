@@ -41,20 +41,14 @@ Escape escape_at(std::string_view source) {
     return {2 + count, utf8_size(static_cast<uint32_t>(code_point))};
   };
   switch (source[1]) {
-    case 'x':
-      return digits(2);
-    case 'u':
-      return digits(4);
-    case 'U':
-      return digits(8);
+    case 'x': return digits(2);
+    case 'u': return digits(4);
+    case 'U': return digits(8);
     case 'N':
-    case '_':
-      return {2, 2};
+    case '_': return {2, 2};
     case 'L':
-    case 'P':
-      return {2, 3};
-    default:
-      return {};
+    case 'P': return {2, 3};
+    default: return {};
   }
 }
 
@@ -124,14 +118,10 @@ class Alignment {
 
 std::string_view describe(Kind kind) {
   switch (kind) {
-    case Kind::null:
-      return "nothing";
-    case Kind::scalar:
-      return "a single value";
-    case Kind::sequence:
-      return "a sequence";
-    case Kind::map:
-      return "a map";
+    case Kind::null: return "nothing";
+    case Kind::scalar: return "a single value";
+    case Kind::sequence: return "a sequence";
+    case Kind::map: return "a map";
   }
   return "nothing";
 }

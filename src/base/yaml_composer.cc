@@ -134,22 +134,14 @@ class Composer {
 
   Result<void> take(const yaml_event_t& event) {
     switch (event.type) {
-      case YAML_DOCUMENT_START_EVENT:
-        anchors_.clear();
-        return {};
-      case YAML_SCALAR_EVENT:
-        return take_scalar(event);
-      case YAML_SEQUENCE_START_EVENT:
-        return open(event, Kind::sequence, view(event.data.sequence_start.anchor));
-      case YAML_MAPPING_START_EVENT:
-        return open(event, Kind::map, view(event.data.mapping_start.anchor));
+      case YAML_DOCUMENT_START_EVENT: anchors_.clear(); return {};
+      case YAML_SCALAR_EVENT: return take_scalar(event);
+      case YAML_SEQUENCE_START_EVENT: return open(event, Kind::sequence, view(event.data.sequence_start.anchor));
+      case YAML_MAPPING_START_EVENT: return open(event, Kind::map, view(event.data.mapping_start.anchor));
       case YAML_SEQUENCE_END_EVENT:
-      case YAML_MAPPING_END_EVENT:
-        return close(event);
-      case YAML_ALIAS_EVENT:
-        return take_alias(event);
-      default:
-        return {};
+      case YAML_MAPPING_END_EVENT: return close(event);
+      case YAML_ALIAS_EVENT: return take_alias(event);
+      default: return {};
     }
   }
 
@@ -180,21 +172,11 @@ class Composer {
     QUELL_TRY(Node * node, add_node(event, is_null ? Kind::null : Kind::scalar));
     if (!is_null) node->value_ = std::string(text);
     switch (scalar.style) {
-      case YAML_SINGLE_QUOTED_SCALAR_STYLE:
-        node->style_ = Style::single_quoted;
-        break;
-      case YAML_DOUBLE_QUOTED_SCALAR_STYLE:
-        node->style_ = Style::double_quoted;
-        break;
-      case YAML_LITERAL_SCALAR_STYLE:
-        node->style_ = Style::literal;
-        break;
-      case YAML_FOLDED_SCALAR_STYLE:
-        node->style_ = Style::folded;
-        break;
-      default:
-        node->style_ = Style::plain;
-        break;
+      case YAML_SINGLE_QUOTED_SCALAR_STYLE: node->style_ = Style::single_quoted; break;
+      case YAML_DOUBLE_QUOTED_SCALAR_STYLE: node->style_ = Style::double_quoted; break;
+      case YAML_LITERAL_SCALAR_STYLE: node->style_ = Style::literal; break;
+      case YAML_FOLDED_SCALAR_STYLE: node->style_ = Style::folded; break;
+      default: node->style_ = Style::plain; break;
     }
     // An anchor or tag stands before the scalar and within its event; the text starts behind it.
     if (scalar.anchor || scalar.tag) skip_properties(*node);

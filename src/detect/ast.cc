@@ -13,24 +13,12 @@ std::string in_double_quotes(std::string_view value) {
   for (size_t i = 0; i < value.size(); ++i) {
     const char c = value[i];
     switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
+      case '"': out += "\\\""; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
       case '\\':
         // A quote behind a backslash never ends a text, so a last backslash needs another spelling.
         out += i + 1 == value.size() ? "\\x5C" : "\\\\";
@@ -109,12 +97,8 @@ void append(std::string& out, const Expr& expr) {
       out += "not ";
       append(out, *expr.children.front());
       break;
-    case Expr::Kind::check:
-      append(out, expr.check);
-      break;
-    case Expr::Kind::macro:
-      out += expr.macro;
-      break;
+    case Expr::Kind::check: append(out, expr.check); break;
+    case Expr::Kind::macro: out += expr.macro; break;
   }
 }
 
@@ -128,58 +112,35 @@ bool same(const Check& a, const Check& b) {
 
 std::string_view to_string(Op op) {
   switch (op) {
-    case Op::exists:
-      return "exists";
-    case Op::eq:
-      return "=";
-    case Op::ne:
-      return "!=";
-    case Op::lt:
-      return "<";
-    case Op::le:
-      return "<=";
-    case Op::gt:
-      return ">";
-    case Op::ge:
-      return ">=";
-    case Op::contains:
-      return "contains";
-    case Op::icontains:
-      return "icontains";
-    case Op::bcontains:
-      return "bcontains";
-    case Op::startswith:
-      return "startswith";
-    case Op::bstartswith:
-      return "bstartswith";
-    case Op::endswith:
-      return "endswith";
-    case Op::glob:
-      return "glob";
-    case Op::iglob:
-      return "iglob";
-    case Op::regex:
-      return "regex";
-    case Op::in:
-      return "in";
-    case Op::intersects:
-      return "intersects";
-    case Op::pmatch:
-      return "pmatch";
+    case Op::exists: return "exists";
+    case Op::eq: return "=";
+    case Op::ne: return "!=";
+    case Op::lt: return "<";
+    case Op::le: return "<=";
+    case Op::gt: return ">";
+    case Op::ge: return ">=";
+    case Op::contains: return "contains";
+    case Op::icontains: return "icontains";
+    case Op::bcontains: return "bcontains";
+    case Op::startswith: return "startswith";
+    case Op::bstartswith: return "bstartswith";
+    case Op::endswith: return "endswith";
+    case Op::glob: return "glob";
+    case Op::iglob: return "iglob";
+    case Op::regex: return "regex";
+    case Op::in: return "in";
+    case Op::intersects: return "intersects";
+    case Op::pmatch: return "pmatch";
   }
   return "";
 }
 
 std::string_view to_string(Modifier modifier) {
   switch (modifier) {
-    case Modifier::none:
-      return "";
-    case Modifier::oneof:
-      return "oneof";
-    case Modifier::anyof:
-      return "anyof";
-    case Modifier::allof:
-      return "allof";
+    case Modifier::none: return "";
+    case Modifier::oneof: return "oneof";
+    case Modifier::anyof: return "anyof";
+    case Modifier::allof: return "allof";
   }
   return "";
 }
@@ -195,17 +156,13 @@ std::string quoted_if_needed(std::string_view value) {
 std::string Operand::str() const {
   std::string out;
   switch (kind) {
-    case Kind::text:
-      return in_double_quotes(name);
-    case Kind::number:
-      return name;
+    case Kind::text: return in_double_quotes(name);
+    case Kind::number: return name;
     case Kind::list:
       out = "(";
       append_joined(out, args);
       return out + ')';
-    case Kind::field:
-      out = name;
-      break;
+    case Kind::field: out = name; break;
     case Kind::transformer:
       out = name + '(';
       append_joined(out, args);

@@ -1,6 +1,6 @@
 #pragma once
-// The tree of a rule's condition, as the grammar of the Falco rules language gives it. Plain data; positions are kept for
-// messages. Macros are identifier nodes until they are resolved.
+// The tree of a rule's condition, as the grammar of the Falco rules language gives it. Plain data; positions are kept
+// for messages. Macros are identifier nodes until they are resolved.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,16 +10,33 @@
 
 namespace quell::detect {
 
-/// Where a token starts in the text that was parsed. Line and column count from 1. The offset counts from the base that the
-/// parser was given: a loader gives every text a base of its own, so an offset alone tells the text and the place in it, also
-/// in a rule's tree that holds the trees of macros.
+/// Where a token starts in the text that was parsed. Line and column count from 1. The offset counts from the base that
+/// the parser was given: a loader gives every text a base of its own, so an offset alone tells the text and the place
+/// in it, also in a rule's tree that holds the trees of macros.
 struct TextPos {
   uint32_t offset = 0, line = 1, column = 1;
 };
 
 enum class Op : uint8_t {
-  exists, eq, ne, lt, le, gt, ge, contains, icontains, bcontains, startswith, bstartswith, endswith, glob, iglob, regex,
-  in, intersects, pmatch,
+  exists,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  contains,
+  icontains,
+  bcontains,
+  startswith,
+  bstartswith,
+  endswith,
+  glob,
+  iglob,
+  regex,
+  in,
+  intersects,
+  pmatch
 };
 /// "=", "startswith": canonical spelling.
 std::string_view to_string(Op op);
@@ -45,7 +62,8 @@ struct Check {
   Operand left;
   Op op = Op::exists;
   Modifier modifier = Modifier::none;
-  std::vector<std::string> values;  // constants; one for scalar operators, any number for in, intersects, pmatch, modifiers
+  std::vector<std::string>
+      values;  // constants; one for scalar operators, any number for in, intersects, pmatch, modifiers
   bool value_is_identifier = false;  // `in name`: a bare word where a list is expected
   std::optional<Operand> right;      // val(field) or a transformer; `right_is_val` tells which was written
   bool right_is_val = false;

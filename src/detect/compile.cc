@@ -9,7 +9,8 @@
 namespace quell::detect {
 namespace {
 
-// A rule that can match more event types than this says nothing about which events to capture: it sees what others ask for.
+// A rule that can match more event types than this says nothing about which events to capture: it sees what others ask
+// for.
 constexpr size_t kUnrestricted = 100;
 
 /// Parameter of the open family that carries its flags, so that evt.is_open_* can be something else than false.
@@ -80,7 +81,9 @@ class Lowering {
   Result<NodeId> predicate(const Check& check, bool fd_net_first) {
     PredicateCompilation compiled = compile_predicate(check, fd_net_first);
     if (!compiled.predicate)
-      return Error{Code::invalid_rules, compiled.findings.empty() ? "condition not understood" : compiled.findings[0].message, {}};
+      return Error{Code::invalid_rules,
+                   compiled.findings.empty() ? "condition not understood" : compiled.findings[0].message,
+                   {}};
     Predicate& p = *compiled.predicate;
     if (const auto found = predicate_nodes_.find(p.text); found != predicate_nodes_.end()) return found->second;
     assign_slots(p.left);
@@ -148,7 +151,8 @@ class Lowering {
     for (const NodeId part : flat) {
       const Node& child = program_.nodes[part];
       cost += child.cost;
-      if (child.scope == Scope::event || (child.scope == Scope::lineage && node.scope == Scope::process)) node.scope = child.scope;
+      if (child.scope == Scope::event || (child.scope == Scope::lineage && node.scope == Scope::process))
+        node.scope = child.scope;
     }
     node.cost = static_cast<uint16_t>(std::min<uint32_t>(cost, 60'000));
     std::stable_sort(flat.begin(), flat.end(), [&](NodeId a, NodeId b) { return effort(a) < effort(b); });
@@ -194,10 +198,12 @@ class Lowering {
     }
     if (field.name == "evt.dir") return constant(Value::text(event.dir == EventDir::enter ? ">" : "<"));
     if (field.name.starts_with("evt.is_open_") && !has_open_flags(code)) return constant(Value::boolean(false));
-    if ((field.name == "evt.arg" || field.name == "evt.rawarg") && p.left.field.arg.index < 0 && p.left.field.arg.param_of[code] < 0)
+    if ((field.name == "evt.arg" || field.name == "evt.rawarg") && p.left.field.arg.index < 0 &&
+        p.left.field.arg.param_of[code] < 0)
       return false;
     if ((field.flags & kNeedsFdClass) != 0 && !event.has(kEvCreatesFd | kEvUsesFd | kEvDestroysFd)) return false;
-    if ((field.name == "evt.rawres" || field.name == "evt.res" || field.name == "evt.failed") && !event.has_return_value())
+    if ((field.name == "evt.rawres" || field.name == "evt.res" || field.name == "evt.failed") &&
+        !event.has_return_value())
       return false;
     return {};
   }
@@ -288,7 +294,8 @@ Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const Engin
       auto root = lowering.lower(*rule.condition, options.fd_net_in_first_only);
       if (!root) return Error{root.error().code, "rule '" + rule.name + "': " + root.error().message, rule.file};
       for (const Finding& finding : OutputTemplate::parse(rule.output, &output.output))
-        if (finding.is_error) return Error{Code::invalid_rules, "rule '" + rule.name + "': " + finding.message, rule.file};
+        if (finding.is_error)
+          return Error{Code::invalid_rules, "rule '" + rule.name + "': " + finding.message, rule.file};
       if (rule.enabled && rule.priority <= options.minimum_priority) {
         roots[i] = *root;
         ++program->enabled_rules;

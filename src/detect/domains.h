@@ -1,6 +1,7 @@
 #pragma once
-// Addresses of the domain names that rules compare with (fd.sip.name = example.org). Names are resolved in the background;
-// a comparison only looks up what is known. Without start() nothing is ever resolved and such comparisons are false.
+// Addresses of the domain names that rules compare with (fd.sip.name = example.org). Names are resolved in the
+// background; a comparison only looks up what is known. Without start() nothing is ever resolved and such comparisons
+// are false.
 #include <atomic>
 #include <condition_variable>
 #include <map>

@@ -90,7 +90,9 @@ struct Engine::Impl {
   }
 };
 
-Engine::Engine(std::shared_ptr<const Program> program) : impl_(std::make_unique<Impl>()) { impl_->use(std::move(program)); }
+Engine::Engine(std::shared_ptr<const Program> program) : impl_(std::make_unique<Impl>()) {
+  impl_->use(std::move(program));
+}
 Engine::~Engine() = default;
 void Engine::swap(std::shared_ptr<const Program> program) { impl_->use(std::move(program)); }
 

@@ -19,14 +19,15 @@ namespace quell::detect {
 const Semantics& semantics();
 
 struct EngineOptions {
-  bool match_all = false;                   // false: the first matching rule per event, in rule order; true: every one
+  bool match_all = false;  // false: the first matching rule per event, in rule order; true: every one
   Priority minimum_priority = Priority::debug;  // less severe rules are compiled but never fire
-  bool fd_net_in_first_only = false;        // upstream's quirk: `fd.net in (a, b)` looks at a only
+  bool fd_net_in_first_only = false;            // upstream's quirk: `fd.net in (a, b)` looks at a only
 };
 
 class Program;  // immutable once compiled
 
-/// Lowers the enabled rules of `source` into one shared program. Errors: invalid_rules (with the rule's name and the reason).
+/// Lowers the enabled rules of `source` into one shared program. Errors: invalid_rules (with the rule's name and the
+/// reason).
 Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const EngineOptions& options);
 
 /// Which events the program wants to see, so that nobody captures the rest. By EventCode.
@@ -43,7 +44,8 @@ class Engine {
   /// Takes effect with the next event. Same thread as evaluate().
   void swap(std::shared_ptr<const Program> program);
 
-  /// The rules that match, in rule order; at most one unless match_all. Valid until the next call. No allocation unless one matches.
+  /// The rules that match, in rule order; at most one unless match_all. Valid until the next call. No allocation unless
+  /// one matches.
   std::span<const RuleIndex> evaluate(const EventContext& context);
   /// Fills rule, priority, source, tags, message, output_fields, event number and time, process and container identity.
   /// Must be called before the next event is applied to the tables.

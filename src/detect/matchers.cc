@@ -8,8 +8,8 @@ namespace {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-// Matches `c` against the set at pattern[at] == '['. Returns the index after the set, or npos if it is not closed (then '[' is a
-// plain character).
+// Matches `c` against the set at pattern[at] == '['. Returns the index after the set, or npos if it is not closed (then
+// '[' is a plain character).
 size_t match_set(std::string_view pattern, size_t at, char c, bool ignore_case, bool& matched) {
   size_t i = at + 1;
   const bool negated = i < pattern.size() && (pattern[i] == '!' || pattern[i] == '^');

@@ -37,7 +37,8 @@ class TextSet {
   uint64_t lengths_ = 0;
 };
 
-/// Path prefixes by whole components ("/var/run" covers "/var/run/x", not "/var/running"). Components of a prefix that hold
+/// Path prefixes by whole components ("/var/run" covers "/var/run/x", not "/var/running"). Components of a prefix that
+/// hold
 /// `*`, `?` or `[` are globs over one component.
 class PathPrefixes {
  public:

@@ -10,9 +10,9 @@
 namespace quell::detect {
 
 std::string_view to_string(Type type) {
-  static constexpr std::string_view kNames[] = {"string", "path",   "bytes",  "bool",   "int16",   "int32",   "int64",
-                                                "uint8",  "uint16", "uint32", "uint64", "port",    "ip",      "net",
-                                                "reltime", "abstime", "double", "dynamic"};
+  static constexpr std::string_view kNames[] = {"string", "path",  "bytes",   "bool",    "int16",  "int32",
+                                                "int64",  "uint8", "uint16",  "uint32",  "uint64", "port",
+                                                "ip",     "net",   "reltime", "abstime", "double", "dynamic"};
   return kNames[static_cast<size_t>(type)];
 }
 
@@ -23,9 +23,9 @@ struct TransformerSpec {
   Transformer id;
 };
 constexpr TransformerSpec kTransformers[] = {
-    {"tolower", Transformer::tolower}, {"toupper", Transformer::toupper}, {"b64", Transformer::b64},
-    {"basename", Transformer::basename}, {"len", Transformer::len}, {"join", Transformer::join},
-    {"concat", Transformer::concat}, {"getopt", Transformer::getopt},
+    {"tolower", Transformer::tolower},   {"toupper", Transformer::toupper}, {"b64", Transformer::b64},
+    {"basename", Transformer::basename}, {"len", Transformer::len},         {"join", Transformer::join},
+    {"concat", Transformer::concat},     {"getopt", Transformer::getopt},
 };
 
 OperandCompilation fail(const Operand& operand, std::string message) {
@@ -56,8 +56,10 @@ OperandCompilation compile_transformer(const Operand& operand) {
   out.scope = depends_on(Scope::event) ? Scope::event : depends_on(Scope::lineage) ? Scope::lineage : Scope::process;
 
   const auto refused = [&](const CompiledOperand& arg) {
-    return fail(operand, fmt::format("can't add field transformer: type '{}' is not supported by '{}' transformer applied on field '{}'",
-                                     to_string(arg.type), operand.name, arg.text));
+    return fail(
+        operand,
+        fmt::format("can't add field transformer: type '{}' is not supported by '{}' transformer applied on field '{}'",
+                    to_string(arg.type), operand.name, arg.text));
   };
   const bool unary = row->id <= Transformer::len;
   if (unary && (out.args.size() != 1 || operand.arg))
@@ -79,7 +81,8 @@ OperandCompilation compile_transformer(const Operand& operand) {
       out.is_list = out.args[0].is_list;
       break;
     case Transformer::len:
-      if (!out.args[0].is_list && !is_text(out.args[0].type) && out.args[0].type != Type::bytes) return refused(out.args[0]);
+      if (!out.args[0].is_list && !is_text(out.args[0].type) && out.args[0].type != Type::bytes)
+        return refused(out.args[0]);
       out.type = Type::uint64;
       break;
     case Transformer::join:

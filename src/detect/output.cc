@@ -117,7 +117,8 @@ std::vector<Finding> OutputTemplate::parse(std::string_view text, OutputTemplate
     while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])) != 0)
       width = std::min<uint32_t>(width * 10 + static_cast<uint32_t>(text[at++] - '0'), kMaxValue);
     if (at == text.size()) {
-      report(width == 0 ? "invalid formatting syntax: formatting cannot end with a %" : "invalid formatting syntax: formatting cannot end with a number",
+      report(width == 0 ? "invalid formatting syntax: formatting cannot end with a %"
+                        : "invalid formatting syntax: formatting cannot end with a number",
              start, false);
       break;
     }

@@ -64,7 +64,8 @@ std::string parse_constant(const std::string& text, Type type, Predicate& out) {
     return fmt::format("filter parameter too long: {} bytes, at most {} are allowed", text.size(), kMaxConstant);
   if (type == Type::bytes && (out.op == Op::bcontains || out.op == Op::bstartswith)) {
     std::string bytes;
-    if (text.empty() || text.size() % 2 != 0) return "filter error: bcontains and bstartswith operator support hex strings only";
+    if (text.empty() || text.size() % 2 != 0)
+      return "filter error: bcontains and bstartswith operator support hex strings only";
     for (size_t i = 0; i < text.size(); i += 2) {
       uint64_t value = 0;
       if (!parse_u64(std::string_view(text).substr(i, 2), value, 16))
@@ -179,10 +180,12 @@ uint8_t cost_of(const Predicate& p) {
     case Op::iglob: cost = 16; break;
     case Op::regex: cost = 60; break;
   }
-  if (p.modifier != Modifier::none) cost = static_cast<uint8_t>(std::min<size_t>(200, cost * std::max<size_t>(1, p.texts.size())));
+  if (p.modifier != Modifier::none)
+    cost = static_cast<uint8_t>(std::min<size_t>(200, cost * std::max<size_t>(1, p.texts.size())));
   if (p.left.several == Several::any_ancestor) cost = static_cast<uint8_t>(std::min(200, cost + 20));
   if (p.left.kind != CompiledOperand::Kind::field) cost = static_cast<uint8_t>(std::min(200, cost + 20));
-  if (p.left.kind == CompiledOperand::Kind::field && p.left.field.spec->name.starts_with("evt.arg")) cost = static_cast<uint8_t>(std::min(200, cost + 15));
+  if (p.left.kind == CompiledOperand::Kind::field && p.left.field.spec->name.starts_with("evt.arg"))
+    cost = static_cast<uint8_t>(std::min(200, cost + 15));
   return cost;
 }
 
@@ -221,13 +224,17 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
   if (spec != nullptr && (spec->flags & kOutputOnly) != 0)
     return fail(fmt::format("field '{}' can only be used in outputs", p.left.text), check.left.pos);
   p.is_domain = spec != nullptr && spec->name.starts_with("fd.") && spec->name.ends_with("ip.name");
-  if (spec != nullptr && (spec->flags & kDeprecated) != 0) warn(fmt::format("field '{}' is deprecated", p.left.text), Finding::Topic::deprecated_item);
+  if (spec != nullptr && (spec->flags & kDeprecated) != 0)
+    warn(fmt::format("field '{}' is deprecated", p.left.text), Finding::Topic::deprecated_item);
 
-  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in && p.op != Op::exists : !supports(p.op, type, p.left.is_list))
-    return fail(fmt::format("'{}' operator not supported for field '{}' of type {}", to_string(p.op), p.left.text, to_string(type)),
+  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in && p.op != Op::exists
+                  : !supports(p.op, type, p.left.is_list))
+    return fail(fmt::format("'{}' operator not supported for field '{}' of type {}", to_string(p.op), p.left.text,
+                            to_string(type)),
                 check.left.pos);
   if (p.modifier != Modifier::none && p.left.is_list)
-    return fail(fmt::format("'{} {}' is not supported for list field '{}'", to_string(p.op), to_string(p.modifier), p.left.text),
+    return fail(fmt::format("'{} {}' is not supported for list field '{}'", to_string(p.op), to_string(p.modifier),
+                            p.left.text),
                 check.left.pos);
 
   p.scope = p.left.scope;
@@ -241,27 +248,31 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
     if (spec != nullptr && spec->name == "evt.type")
       return fail("evt.type can only be compared with constants", check.value_pos);
     if (p.op == Op::pmatch || p.op == Op::regex)
-      return fail(fmt::format("operator '{}' doesn't support right-hand side fields", p.op == Op::pmatch ? "PMATCH" : "REGEX"), check.value_pos);
+      return fail(
+          fmt::format("operator '{}' doesn't support right-hand side fields", p.op == Op::pmatch ? "PMATCH" : "REGEX"),
+          check.value_pos);
     if (spec != nullptr && (spec->flags & kNoRightSide) != 0)
       return fail(fmt::format("field '{}' doesn't support right-hand side fields", p.left.text), check.value_pos);
     if (p.right->kind == CompiledOperand::Kind::field && (p.right->field.spec->flags & kNoRightSide) != 0)
       return fail(fmt::format("field '{}' can't be used as a right-hand side field", p.right->text), check.value_pos);
     if (p.right->type != type || (p.right->is_list != p.left.is_list && !takes_list(p.op)) || type == Type::net)
-      return fail(fmt::format("field '{}' has type '{}' while the right-hand side field '{}' has incompatible type '{}'", p.left.text,
-                              to_string(type), p.right->text, to_string(p.right->type)),
-                  check.value_pos);
+      return fail(
+          fmt::format("field '{}' has type '{}' while the right-hand side field '{}' has incompatible type '{}'",
+                      p.left.text, to_string(type), p.right->text, to_string(p.right->type)),
+          check.value_pos);
     p.scope = p.left.scope == Scope::event || p.right->scope == Scope::event       ? Scope::event
               : p.left.scope == Scope::lineage || p.right->scope == Scope::lineage ? Scope::lineage
                                                                                    : Scope::process;
   } else if (p.op != Op::exists) {
     std::vector<std::string> values = check.values;
-    if (fd_net_in_first_only && spec != nullptr && spec->name == "fd.net" && p.op == Op::in && values.size() > 1) values.resize(1);
+    if (fd_net_in_first_only && spec != nullptr && spec->name == "fd.net" && p.op == Op::in && values.size() > 1)
+      values.resize(1);
     for (const std::string& value : values) {
       std::string problem = p.is_domain ? parse_constant(value, Type::text, p) : parse_constant(value, type, p);
       if (!problem.empty()) return fail(std::move(problem), check.value_pos);
       const bool names_whole = p.op == Op::eq || p.op == Op::ne || p.op == Op::in || p.op == Op::intersects;
-      if (names_whole && spec != nullptr && spec->name == "evt.type" && event_codes_named(value).empty() && value != "container" &&
-          value != "container_removed") {
+      if (names_whole && spec != nullptr && spec->name == "evt.type" && event_codes_named(value).empty() &&
+          value != "container" && value != "container_removed") {
         Finding finding;
         finding.unknown_filter = true;
         finding.message = "unknown event type " + value;
@@ -279,7 +290,10 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
         if (!regex->ok()) return fail("invalid regex pattern: " + regex->error(), check.value_pos);
         p.regexes.push_back(std::move(regex));
         if (needs_no_regex(value))
-          warn(fmt::format("regex check with '{}' may be optimized with simpler operators such as '=', 'contains', 'startswith', 'endswith'", value));
+          warn(
+              fmt::format("regex check with '{}' may be optimized with simpler operators such as '=', 'contains', "
+                          "'startswith', 'endswith'",
+                          value));
       }
       if (is_text(type) && !p.is_domain && value.find('.') != std::string::npos && is_field_text(value))
         warn(fmt::format("'{}' may be a valid field misused as a const string value", value));
@@ -293,7 +307,8 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
     std::sort(p.numbers.begin(), p.numbers.end());
     if (p.op == Op::pmatch)
       for (const std::string& text : p.texts) p.prefixes.insert(text);
-    const bool by_equality = p.op == Op::in || p.op == Op::intersects || (p.op == Op::eq && p.modifier == Modifier::anyof);
+    const bool by_equality =
+        p.op == Op::in || p.op == Op::intersects || (p.op == Op::eq && p.modifier == Modifier::anyof);
     if (by_equality && !p.is_domain && (is_text(type) || type == Type::bytes))
       for (const std::string& text : p.texts) p.set.insert(text);
   }
@@ -327,8 +342,7 @@ bool text_holds(Op op, std::string_view text, std::string_view constant, const r
     case Op::endswith: return text.ends_with(constant);
     case Op::glob: return glob_match(constant, text, false);
     case Op::iglob: return glob_match(constant, text, true);
-    case Op::regex:
-      return regex != nullptr && RE2::FullMatch(re2::StringPiece(text.data(), text.size()), *regex);
+    case Op::regex: return regex != nullptr && RE2::FullMatch(re2::StringPiece(text.data(), text.size()), *regex);
     default: return false;
   }
 }
@@ -394,7 +408,8 @@ bool scalar_holds(const Predicate& p, const Value& value, const DomainTable* dom
     case Value::Kind::boolean:
       if (p.op == Op::in || p.op == Op::intersects)
         return std::find(p.numbers.begin(), p.numbers.end(), value.b ? 1u : 0u) != p.numbers.end();
-      return by_modifier(p, p.numbers.size(), [&](size_t i) { return (value.b == (p.numbers[i] != 0)) == (p.op == Op::eq); });
+      return by_modifier(p, p.numbers.size(),
+                         [&](size_t i) { return (value.b == (p.numbers[i] != 0)) == (p.op == Op::eq); });
     case Value::Kind::real:
       return by_modifier(p, p.numbers.size(), [&](size_t i) {
         return number_holds<double>(p, value.d, static_cast<double>(static_cast<int64_t>(p.numbers[i])));
@@ -402,15 +417,17 @@ bool scalar_holds(const Predicate& p, const Value& value, const DomainTable* dom
     case Value::Kind::integer:
       if (p.op == Op::in || p.op == Op::intersects)
         return std::binary_search(p.numbers.begin(), p.numbers.end(), static_cast<uint64_t>(value.i));
-      return by_modifier(p, p.numbers.size(),
-                         [&](size_t i) { return number_holds<int64_t>(p, value.i, static_cast<int64_t>(p.numbers[i])); });
+      return by_modifier(p, p.numbers.size(), [&](size_t i) {
+        return number_holds<int64_t>(p, value.i, static_cast<int64_t>(p.numbers[i]));
+      });
     case Value::Kind::unsigned_:
       if (p.op == Op::in || p.op == Op::intersects)
         return std::binary_search(p.numbers.begin(), p.numbers.end(), value.u);
       // evt.around compares a distance with the allowed one.
       if (p.left.kind == CompiledOperand::Kind::field && p.left.field.spec->name == "evt.around")
         return p.op == Op::eq && !p.numbers.empty() && value.u <= p.numbers[0];
-      return by_modifier(p, p.numbers.size(), [&](size_t i) { return number_holds<uint64_t>(p, value.u, p.numbers[i]); });
+      return by_modifier(p, p.numbers.size(),
+                         [&](size_t i) { return number_holds<uint64_t>(p, value.u, p.numbers[i]); });
     case Value::Kind::ip: {
       const bool wanted = p.op != Op::ne;
       if (p.is_domain)

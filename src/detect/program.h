@@ -1,10 +1,11 @@
 #pragma once
 // All rules lowered into one program.
 //
-// Conditions become a graph in which equal sub-expressions are one node. For each event code the graph is specialised: what
-// that code decides (evt.type, descriptor fields of events without one, parameters that it does not carry) becomes a constant
-// and falls away. What remains of each rule is a conjunction; the conjunctions of a code's rules are merged into a decision
-// tree by their common terms, so a test shared by twenty rules is made once and, when false, skips all twenty.
+// Conditions become a graph in which equal sub-expressions are one node. For each event code the graph is specialised:
+// what that code decides (evt.type, descriptor fields of events without one, parameters that it does not carry) becomes
+// a constant and falls away. What remains of each rule is a conjunction; the conjunctions of a code's rules are merged
+// into a decision tree by their common terms, so a test shared by twenty rules is made once and, when false, skips all
+// twenty.
 #include <array>
 #include <cstdint>
 #include <map>
@@ -34,9 +35,9 @@ struct Node {
 
 /// One step of a decision tree, in preorder: a test whose failure skips its subtree, or a rule that has matched.
 struct Step {
-  NodeId node;        // the test; kAlways for a match
-  uint32_t skip;      // where to go on when the test fails
-  RuleIndex rule;     // match: the rule; test: the least rule in the subtree (nothing better is inside)
+  NodeId node;     // the test; kAlways for a match
+  uint32_t skip;   // where to go on when the test fails
+  RuleIndex rule;  // match: the rule; test: the least rule in the subtree (nothing better is inside)
   bool is_match;
 };
 

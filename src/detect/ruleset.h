@@ -1,5 +1,6 @@
 #pragma once
-// What a rule loader produces and the compiler consumes: rules whose lists, macros, exceptions and overrides are resolved.
+// What a rule loader produces and the compiler consumes: rules whose lists, macros, exceptions and overrides are
+// resolved.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -1,5 +1,6 @@
 #pragma once
-// Values that fields give and predicates compare. A Value borrows: from the event, the tables or the arena of the event.
+// Values that fields give and predicates compare. A Value borrows: from the event, the tables or the arena of the
+// event.
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -12,15 +13,32 @@
 namespace quell::detect {
 
 enum class Type : uint8_t {
-  text, path, bytes, boolean, int16, int32, int64, uint8, uint16, uint32, uint64, port, ip, net, reltime, abstime, real,
-  dynamic,  // evt.rawarg: decided by the parameter that it names
+  text,
+  path,
+  bytes,
+  boolean,
+  int16,
+  int32,
+  int64,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  port,
+  ip,
+  net,
+  reltime,
+  abstime,
+  real,
+  dynamic  // evt.rawarg: decided by the parameter that it names
 };
 std::string_view to_string(Type type);
 constexpr bool is_text(Type type) { return type == Type::text || type == Type::path; }
 constexpr bool is_signed(Type type) { return type == Type::int16 || type == Type::int32 || type == Type::int64; }
 constexpr bool is_number(Type type) {
-  return is_signed(type) || type == Type::uint8 || type == Type::uint16 || type == Type::uint32 || type == Type::uint64 ||
-         type == Type::port || type == Type::reltime || type == Type::abstime || type == Type::real;
+  return is_signed(type) || type == Type::uint8 || type == Type::uint16 || type == Type::uint32 ||
+         type == Type::uint64 || type == Type::port || type == Type::reltime || type == Type::abstime ||
+         type == Type::real;
 }
 
 struct Value {
@@ -93,8 +111,8 @@ struct Value {
   std::string_view str() const { return {chars, size}; }
 };
 
-/// Memory for values that an event needs built (joined arguments, resolved paths). Reset before the next event; keeps its
-/// largest blocks, so a steady stream allocates nothing.
+/// Memory for values that an event needs built (joined arguments, resolved paths). Reset before the next event; keeps
+/// its largest blocks, so a steady stream allocates nothing.
 class Arena {
  public:
   void reset() {

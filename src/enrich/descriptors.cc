@@ -95,9 +95,7 @@ void StateTables::Impl::on_enter(const Event& event) {
       held.name = event.param(0).text();
       hold_flags(1);
       break;
-    case ev::SYSCALL_CREAT_E:
-      held.name = event.param(0).text();
-      break;
+    case ev::SYSCALL_CREAT_E: held.name = event.param(0).text(); break;
     case ev::SYSCALL_OPENAT_2_E:
     case ev::SYSCALL_OPENAT2_E:
       held.has_dirfd = has_value(event, 0);
@@ -110,8 +108,7 @@ void StateTables::Impl::on_enter(const Event& event) {
       held.address.assign(address.begin(), address.end());
       break;
     }
-    default:
-      break;
+    default: break;
   }
 }
 
@@ -227,8 +224,7 @@ void StateTables::Impl::on_fcntl(const Event& event) {
       if (from->has(kFdCloexec) != cloexec) create_fd(context_.fd_number, with_cloexec(from, cloexec));
       return;
     }
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -250,41 +246,20 @@ void StateTables::Impl::on_plain_fd(const Event& event) {
   Fd fd;
   uint32_t flags = 0;
   switch (event.code()) {
-    case ev::SYSCALL_EVENTFD_X:
-      fd.type = FdType::event;
-      break;
-    case ev::SYSCALL_EVENTFD2_X:
-      fd.type = FdType::event, flags = u32(event.param(1));
-      break;
-    case ev::SYSCALL_SIGNALFD_X:
-      fd.type = FdType::signalfd;
-      break;
-    case ev::SYSCALL_SIGNALFD4_X:
-      fd.type = FdType::signalfd, flags = u32(event.param(1));
-      break;
-    case ev::SYSCALL_TIMERFD_CREATE_X:
-      fd.type = FdType::timerfd;
-      break;
-    case ev::SYSCALL_INOTIFY_INIT_X:
-      fd.type = FdType::inotify;
-      break;
-    case ev::SYSCALL_INOTIFY_INIT1_X:
-      fd.type = FdType::inotify, flags = u32(event.param(1));
-      break;
-    case ev::SYSCALL_EPOLL_CREATE_X:
-      fd.type = FdType::eventpoll;
-      break;
+    case ev::SYSCALL_EVENTFD_X: fd.type = FdType::event; break;
+    case ev::SYSCALL_EVENTFD2_X: fd.type = FdType::event, flags = u32(event.param(1)); break;
+    case ev::SYSCALL_SIGNALFD_X: fd.type = FdType::signalfd; break;
+    case ev::SYSCALL_SIGNALFD4_X: fd.type = FdType::signalfd, flags = u32(event.param(1)); break;
+    case ev::SYSCALL_TIMERFD_CREATE_X: fd.type = FdType::timerfd; break;
+    case ev::SYSCALL_INOTIFY_INIT_X: fd.type = FdType::inotify; break;
+    case ev::SYSCALL_INOTIFY_INIT1_X: fd.type = FdType::inotify, flags = u32(event.param(1)); break;
+    case ev::SYSCALL_EPOLL_CREATE_X: fd.type = FdType::eventpoll; break;
     case ev::SYSCALL_EPOLL_CREATE1_X:
       fd.type = FdType::eventpoll, flags = (event.param(1).u64() & 1) != 0 ? kOpenCloexec : 0;
       break;
-    case ev::SYSCALL_USERFAULTFD_X:
-      fd.type = FdType::userfaultfd, flags = u32(event.param(1));
-      break;
-    case ev::SYSCALL_IO_URING_SETUP_X:
-      fd.type = FdType::io_uring, flags = kOpenCloexec;
-      break;
-    default:
-      break;
+    case ev::SYSCALL_USERFAULTFD_X: fd.type = FdType::userfaultfd, flags = u32(event.param(1)); break;
+    case ev::SYSCALL_IO_URING_SETUP_X: fd.type = FdType::io_uring, flags = kOpenCloexec; break;
+    default: break;
   }
   fd.open_flags = flags;
   if (flags & kOpenCloexec) fd.flags |= kFdCloexec;

@@ -71,11 +71,8 @@ void StateTables::Impl::on_prctl(const Event& event) {
       changed(*entry_);
       return;
     case kPrSetSubreaper:
-    case kPrGetSubreaper:
-      entry_->owner().reaper = event.param(3).i64() != 0;
-      return;
-    default:
-      return;
+    case kPrGetSubreaper: entry_->owner().reaper = event.param(3).i64() != 0; return;
+    default: return;
   }
 }
 

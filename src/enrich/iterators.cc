@@ -113,9 +113,7 @@ void StateTables::Impl::on_iter_fd(const Event& event) {
   context_.thread = entry;
   Fd fd;
   switch (event.code()) {
-    case ev::ITER_TASK_FILE_PIPE_E:
-      fd.type = FdType::fifo, fd.ino = event.param(2).u64();
-      break;
+    case ev::ITER_TASK_FILE_PIPE_E: fd.type = FdType::fifo, fd.ino = event.param(2).u64(); break;
     case ev::ITER_TASK_FILE_MEMFD_E:
       fd.type = FdType::memfd, fd.name = event.param(1).text(), fd.ino = event.param(2).u64();
       break;
@@ -152,9 +150,7 @@ void StateTables::Impl::on_iter_fd(const Event& event) {
       fd.name = event.param(4).text();
       fd.ino = event.param(5).u64();
       break;
-    case ev::ITER_TASK_FILE_SOCKET_NETLINK_E:
-      fd.type = FdType::netlink, fd.ino = event.param(3).u64();
-      break;
+    case ev::ITER_TASK_FILE_SOCKET_NETLINK_E: fd.type = FdType::netlink, fd.ino = event.param(3).u64(); break;
     case ev::ITER_TASK_FILE_ANON_INODE_E: {
       static constexpr FdType kKinds[] = {FdType::unknown,  FdType::event,   FdType::eventpoll, FdType::inotify,
                                           FdType::signalfd, FdType::timerfd, FdType::io_uring,  FdType::userfaultfd,
@@ -165,8 +161,7 @@ void StateTables::Impl::on_iter_fd(const Event& event) {
       fd.ino = event.param(3).u64();
       break;
     }
-    default:
-      return;
+    default: return;
   }
   if (has_value(event, 0))
     put_fd(entry->owner(), event.param(0).i64(), boost::make_local_shared<const Fd>(std::move(fd)));

@@ -102,19 +102,13 @@ L4Proto l4_of_socket(uint32_t type, uint32_t protocol) {
   type &= 0xF;  // the rest are SOCK_CLOEXEC and SOCK_NONBLOCK
   if (type == kRaw) return L4Proto::raw;
   switch (protocol) {
-    case 0:
-      return type == kStream ? L4Proto::tcp : type == kDatagram ? L4Proto::udp : L4Proto::unknown;
+    case 0: return type == kStream ? L4Proto::tcp : type == kDatagram ? L4Proto::udp : L4Proto::unknown;
     case 1:
-    case 58:
-      return L4Proto::icmp;
-    case 6:
-      return L4Proto::tcp;
-    case 17:
-      return L4Proto::udp;
-    case 255:
-      return L4Proto::raw;
-    default:
-      return L4Proto::unknown;
+    case 58: return L4Proto::icmp;
+    case 6: return L4Proto::tcp;
+    case 17: return L4Proto::udp;
+    case 255: return L4Proto::raw;
+    default: return L4Proto::unknown;
   }
 }
 

@@ -47,20 +47,11 @@ void StateTables::Impl::on_socket(const Event& event) {
   const auto type = static_cast<uint32_t>(event.param(2).u64());
   const auto protocol = static_cast<uint32_t>(event.param(3).u64());
   switch (event.param(1).u64()) {
-    case kUnix:
-      fd.type = FdType::unix_socket;
-      break;
-    case kInet:
-      fd.type = FdType::ipv4, fd.l4 = l4_of_socket(type, protocol);
-      break;
-    case kInet6:
-      fd.type = FdType::ipv6, fd.l4 = l4_of_socket(type, protocol);
-      break;
-    case kNetlink:
-      fd.type = FdType::netlink;
-      break;
-    default:
-      break;
+    case kUnix: fd.type = FdType::unix_socket; break;
+    case kInet: fd.type = FdType::ipv4, fd.l4 = l4_of_socket(type, protocol); break;
+    case kInet6: fd.type = FdType::ipv6, fd.l4 = l4_of_socket(type, protocol); break;
+    case kNetlink: fd.type = FdType::netlink; break;
+    default: break;
   }
   fd.open_flags = static_cast<uint32_t>(event.param(4).u64());
   if ((fd.open_flags & kOpenCloexec) != 0 || (type & kSockCloexec) != 0) fd.flags |= kFdCloexec;

@@ -31,10 +31,8 @@ bool is_final(ActionState state) {
     case ActionState::executed:
     case ActionState::verifying:
     case ActionState::expiring:
-    case ActionState::undoing:
-      return false;
-    default:
-      return true;
+    case ActionState::undoing: return false;
+    default: return true;
   }
 }
 

@@ -54,7 +54,7 @@ enum class ActionState : uint8_t {
   stale_target,
   cancelled,
   expired_request,
-  already_in_effect,
+  already_in_effect
 };
 std::string_view to_string(ActionState state);
 std::optional<ActionState> parse_action_state(std::string_view text);

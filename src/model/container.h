@@ -13,8 +13,20 @@ namespace quell {
 
 /// Numbers as container events in captures carry them.
 enum class ContainerType : uint16_t {
-  docker = 0, lxc = 1, libvirt_lxc = 2, mesos = 3, rkt = 4, custom = 5, cri = 6, containerd = 7, crio = 8, bpm = 9,
-  static_ = 10, podman = 11, host = 65534, unknown = 65535,
+  docker = 0,
+  lxc = 1,
+  libvirt_lxc = 2,
+  mesos = 3,
+  rkt = 4,
+  custom = 5,
+  cri = 6,
+  containerd = 7,
+  crio = 8,
+  bpm = 9,
+  static_ = 10,
+  podman = 11,
+  host = 65534,
+  unknown = 65535
 };
 /// What container.type prints ("docker", "cri-o"); empty for unknown.
 std::string_view to_string(ContainerType type);
@@ -40,7 +52,7 @@ struct Container {
   std::string pod_sandbox_id;
   std::map<std::string, std::string> pod_labels;
   int64_t created_s = 0;
-  std::string started_at;  // as the runtime says it; part of the identity that actions re-check
+  std::string started_at;         // as the runtime says it; part of the identity that actions re-check
   std::string runtime_namespace;  // containerd: "k8s.io", "default"
 };
 
@@ -48,8 +60,8 @@ struct Container {
 /// Owned by the container table; lives while a thread refers to it.
 struct ContainerSlot {
   std::string id;
-  std::string full_id;      // 64 hex digits, or the runtime's free text
-  std::string cgroup_path;  // where it was seen
+  std::string full_id;                                // 64 hex digits, or the runtime's free text
+  std::string cgroup_path;                            // where it was seen
   ContainerType type_guess = ContainerType::unknown;  // by the form of the cgroup path
   uint64_t first_seen_ns = 0;
   std::shared_ptr<const Container> info;

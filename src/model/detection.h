@@ -13,7 +13,8 @@
 namespace quell {
 
 /// A value of output_fields: absent, number, bool, text, or a list of texts.
-using OutputValue = std::variant<std::monostate, int64_t, uint64_t, double, bool, std::string, std::vector<std::string>>;
+using OutputValue =
+    std::variant<std::monostate, int64_t, uint64_t, double, bool, std::string, std::vector<std::string>>;
 
 /// One ancestor, nearest first.
 struct ProcessSummary {
@@ -27,7 +28,7 @@ struct Detection {
   Priority priority = Priority::debug;
   std::string source;  // "syscall"
   std::vector<std::string> tags;
-  std::string message;  // the filled output template
+  std::string message;                                             // the filled output template
   std::vector<std::pair<std::string, OutputValue>> output_fields;  // by name, in alphabetical order
   std::string hostname;
 

@@ -57,9 +57,9 @@ struct Param {
 
 class Event {
  public:
-  /// Locates the parameters of the event at `bytes` (which starts with its EventHeader). Checks that every length lies inside.
-  /// The code must be known (< kEventCodeCount). Parameters beyond the schema's are ignored, missing ones read as empty.
-  /// Errors: Code::malformed. `out` keeps pointers into `bytes`.
+  /// Locates the parameters of the event at `bytes` (which starts with its EventHeader). Checks that every length lies
+  /// inside. The code must be known (< kEventCodeCount). Parameters beyond the schema's are ignored, missing ones read
+  /// as empty. Errors: Code::malformed. `out` keeps pointers into `bytes`.
   static Result<void> parse(std::span<const uint8_t> bytes, Event& out);
 
   EventCode code() const { return spec_->code; }

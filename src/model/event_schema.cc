@@ -8,7 +8,8 @@
 namespace quell {
 namespace {
 
-#define FLAG(symbol, value) FlagName{symbol, value}
+#define FLAG(symbol, value) \
+  FlagName { symbol, value }
 #define FLAG_TABLE(table, ...) constexpr FlagName k_##table[] = {__VA_ARGS__};
 #include "model/flag_tables.inc"
 #undef FLAG_TABLE
@@ -16,10 +17,14 @@ namespace {
 
 // The parameters of each event, with an empty row at the end because C++ has no empty arrays.
 #define PARAMS(...) __VA_ARGS__ __VA_OPT__(, )
-#define P(name, type, format) ParamSpec{name, QUELL_TYPE_##type, PrintFormat::format, {}, DynTable::none, -1}
-#define PF(name, type, format, table) ParamSpec{name, QUELL_TYPE_##type, PrintFormat::format, k_##table, DynTable::none, -1}
-#define PD(name, type, format, dirfd) ParamSpec{name, QUELL_TYPE_##type, PrintFormat::format, {}, DynTable::none, dirfd}
-#define PY(name, type, format, table) ParamSpec{name, QUELL_TYPE_##type, PrintFormat::format, {}, table, -1}
+#define P(name, type, format) \
+  ParamSpec { name, QUELL_TYPE_##type, PrintFormat::format, {}, DynTable::none, -1 }
+#define PF(name, type, format, table) \
+  ParamSpec { name, QUELL_TYPE_##type, PrintFormat::format, k_##table, DynTable::none, -1 }
+#define PD(name, type, format, dirfd) \
+  ParamSpec { name, QUELL_TYPE_##type, PrintFormat::format, {}, DynTable::none, dirfd }
+#define PY(name, type, format, table) \
+  ParamSpec { name, QUELL_TYPE_##type, PrintFormat::format, {}, table, -1 }
 #define QUELL_TYPE_int8 ParamType::int8
 #define QUELL_TYPE_int16 ParamType::int16
 #define QUELL_TYPE_int32 ParamType::int32
@@ -64,7 +69,8 @@ namespace {
 #define QUELL_TYPE_reltime ParamType::reltime
 #define QUELL_TYPE_abstime ParamType::abstime
 #define QUELL_TYPE_double ParamType::double_
-#define EVENT(code, id, name, dir, source, category, flags, ...) constexpr ParamSpec k_params_##id[] = {__VA_ARGS__ ParamSpec{}};
+#define EVENT(code, id, name, dir, source, category, flags, ...) \
+  constexpr ParamSpec k_params_##id[] = {__VA_ARGS__ ParamSpec{}};
 #include "model/event_table.inc"
 #undef EVENT
 
@@ -81,9 +87,15 @@ constexpr int8_t find_fd_param(const ParamSpec* params, size_t count, uint32_t f
 }  // namespace
 
 const EventSpec kEventTable[kEventCodeCount] = {
-#define EVENT(code, id, name, dir, source, category, flags, ...)                                                    \
-  EventSpec{ev::id, #id, name, EventDir::dir, EventClass::source, EventCategory::category, flags,                   \
-            std::span<const ParamSpec>(k_params_##id, std::size(k_params_##id) - 1),                                \
+#define EVENT(code, id, name, dir, source, category, flags, ...)                     \
+  EventSpec{ev::id,                                                                  \
+            #id,                                                                     \
+            name,                                                                    \
+            EventDir::dir,                                                           \
+            EventClass::source,                                                      \
+            EventCategory::category,                                                 \
+            flags,                                                                   \
+            std::span<const ParamSpec>(k_params_##id, std::size(k_params_##id) - 1), \
             find_fd_param(k_params_##id, std::size(k_params_##id) - 1, flags)},
 #include "model/event_table.inc"
 #undef EVENT
@@ -167,10 +179,10 @@ std::string_view errno_name(int64_t number) {
 
 std::string_view signal_name(int64_t number) {
   static constexpr std::string_view kNames[] = {
-      "",        "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",  "SIGTRAP", "SIGABRT",   "SIGBUS",
-      "SIGFPE",  "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM",   "SIGTERM",
-      "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU",   "SIGURG",
-      "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",  "SIGPWR",    "SIGSYS"};
+      "",          "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",
+      "SIGFPE",    "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2",  "SIGPIPE", "SIGALRM", "SIGTERM",
+      "SIGSTKFLT", "SIGCHLD", "SIGCONT",   "SIGSTOP", "SIGTSTP",  "SIGTTIN", "SIGTTOU", "SIGURG",
+      "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",   "SIGPWR",  "SIGSYS"};
   if (number <= 0 || static_cast<size_t>(number) >= std::size(kNames)) return {};
   return kNames[number];
 }

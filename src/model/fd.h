@@ -12,8 +12,27 @@
 namespace quell {
 
 enum class FdType : uint8_t {
-  unknown, file, directory, ipv4, ipv6, ipv4_server, ipv6_server, fifo, unix_socket, event, unsupported, signalfd,
-  eventpoll, inotify, timerfd, netlink, bpf, userfaultfd, io_uring, memfd, pidfd,
+  unknown,
+  file,
+  directory,
+  ipv4,
+  ipv6,
+  ipv4_server,
+  ipv6_server,
+  fifo,
+  unix_socket,
+  event,
+  unsupported,
+  signalfd,
+  eventpoll,
+  inotify,
+  timerfd,
+  netlink,
+  bpf,
+  userfaultfd,
+  io_uring,
+  memfd,
+  pidfd
 };
 enum class L4Proto : uint8_t { unknown = 0, na = 1, tcp = 2, udp = 3, icmp = 4, raw = 5 };
 enum class SocketRole : uint8_t { none, client, server };
@@ -54,7 +73,7 @@ enum FdFlag : uint8_t {
   kFdConnectPending = 4,
   kFdConnectFailed = 8,
   kFdUpperLayer = 16,
-  kFdLowerLayer = 32,
+  kFdLowerLayer = 32
 };
 
 /// One open descriptor. Immutable once in a table: a change replaces the entry, so forked tables can share it.

@@ -12,7 +12,7 @@ namespace quell {
 
 /// Whose life this is: a pid alone names whoever lives there now.
 struct ProcessId {
-  std::string boot_id;       // /proc/sys/kernel/random/boot_id; empty in captures
+  std::string boot_id;  // /proc/sys/kernel/random/boot_id; empty in captures
   int64_t pid = -1;
   uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat (USER_HZ since boot); 0 if unknown
   bool operator==(const ProcessId&) const = default;
@@ -36,9 +36,9 @@ std::string join_parts(std::string_view list);
 
 /// Results of predicates that depend on the process alone, kept until it changes. Filled and read by the rule program.
 struct PredicateCache {
-  uint64_t program = 0;       // which compiled program wrote it
-  uint32_t version = 0;       // Thread::version it holds for
-  uint32_t lineage = 0;       // StateView::lineage_epoch it holds for
+  uint64_t program = 0;  // which compiled program wrote it
+  uint32_t version = 0;  // Thread::version it holds for
+  uint32_t lineage = 0;  // StateView::lineage_epoch it holds for
   std::vector<uint64_t> known, value;
 };
 
@@ -48,9 +48,9 @@ struct Thread {
   int64_t sid = -1, pgid = -1, vpgid = -1;
 
   std::string comm, exe, exepath;
-  std::string args;     // argv[1..], NUL-separated
-  std::string env;      // NUL-separated; main thread
-  std::string cwd;      // with trailing '/'; main thread
+  std::string args;  // argv[1..], NUL-separated
+  std::string env;   // NUL-separated; main thread
+  std::string cwd;   // with trailing '/'; main thread
   std::string root;
   std::string cgroups;  // NUL-separated "subsystem=path"
 
@@ -61,30 +61,30 @@ struct Thread {
   int64_t fdlimit = -1;
   uint64_t exe_ino = 0, exe_ino_ctime_ns = 0, exe_ino_mtime_ns = 0;
   uint64_t exe_ino_ctime_duration_clone_ns = 0, exe_ino_ctime_duration_pidns_ns = 0;
-  uint64_t clone_ns = 0;     // start, since the epoch; 0 unknown
+  uint64_t clone_ns = 0;  // start, since the epoch; 0 unknown
   uint64_t lastexec_ns = 0;
   uint64_t pidns_init_start_ns = 0;
-  uint64_t scanned_ns = 0;   // when /proc was read for this entry: older events do not change it; 0 if made by events
+  uint64_t scanned_ns = 0;  // when /proc was read for this entry: older events do not change it; 0 if made by events
   uint32_t vm_size_kb = 0, vm_rss_kb = 0, vm_swap_kb = 0;
   uint64_t page_faults_major = 0, page_faults_minor = 0;
   bool exe_writable = false, exe_upper_layer = false, exe_lower_layer = false, exe_from_memfd = false;
-  bool dead = false;       // exited, kept while other threads of the group live
-  bool inverted = false;   // made by its own child-side clone event
-  bool placeholder = false;  // an unknown tid: comm and exe are "<NA>"
-  bool reaper = false;     // adopts orphans of its descendants (subreaper or init of a pid namespace)
+  bool dead = false;          // exited, kept while other threads of the group live
+  bool inverted = false;      // made by its own child-side clone event
+  bool placeholder = false;   // an unknown tid: comm and exe are "<NA>"
+  bool reaper = false;        // adopts orphans of its descendants (subreaper or init of a pid namespace)
   uint32_t live_threads = 1;  // of the group; main thread
 
   Thread* main = nullptr;  // of the same group; itself for the main thread; may be null when it was never seen
   ContainerSlot* container = nullptr;  // never null once in a table: the host's slot if not contained
-  FdTablePtr fds;          // main thread
+  FdTablePtr fds;                      // main thread
 
   bool is_main() const { return tid == pid; }
   /// The entry that owns cwd, env and descriptors.
   const Thread& group() const { return main != nullptr ? *main : *this; }
   Thread& group() { return main != nullptr ? *main : *this; }
 
-  // Bumped by the writer whenever a field that rules can see changes, except descriptors. A change of live_threads bumps the main
-  // thread alone, one of cwd every thread of the group. Drops what was derived.
+  // Bumped by the writer whenever a field that rules can see changes, except descriptors. A change of live_threads
+  // bumps the main thread alone, one of cwd every thread of the group. Drops what was derived.
   uint32_t version = 0;
   void changed() {
     ++version;

@@ -1,7 +1,7 @@
 #include "model/severity.h"
 
-#include <iterator>
 #include <strings.h>
+#include <iterator>
 
 namespace quell {
 namespace {

@@ -19,8 +19,8 @@ class StateView {
   virtual const Thread* thread(int64_t tid) const = 0;
   /// The parent process: main thread of the group of `ptid`; null if unknown.
   virtual const Thread* parent(const Thread& thread) const = 0;
-  /// Counts up whenever something changes that a descendant's rules could see (a process with children execs, is renamed or
-  /// re-parented), so that results which depend on ancestors can be remembered.
+  /// Counts up whenever something changes that a descendant's rules could see (a process with children execs, is
+  /// renamed or re-parented), so that results which depend on ancestors can be remembered.
   virtual uint32_t lineage_epoch() const = 0;
   /// Database of the container (host: the host's slot). Null if there is no entry.
   virtual const User* user(const ContainerSlot& container, uint32_t uid) const = 0;
@@ -43,7 +43,7 @@ struct EventContext {
   const Fd* fd = nullptr;          // its entry, if known
   bool has_fd_class = false;       // the event's type has to do with a descriptor at all
   bool fd_name_changed = false;
-  std::optional<int64_t> result;   // return value, for events that have one
+  std::optional<int64_t> result;               // return value, for events that have one
   const Container* container_event = nullptr;  // metadata that this very event carries
 };
 

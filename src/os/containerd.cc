@@ -66,18 +66,14 @@ ContainerdRuntime::Record ContainerdRuntime::read_record(std::string_view bytes,
   ProtoReader reader(bytes);
   while (reader.next()) {
     switch (reader.field()) {
-      case 1:
-        record.id = reader.text();
-        break;
+      case 1: record.id = reader.text(); break;
       case 2: {  // labels
         std::string key, value;
         if (read_map_entry(reader.bytes(), key, value))
           record.labels.insert_or_assign(std::move(key), std::move(value));
         break;
       }
-      case 3:
-        record.image = reader.text();
-        break;
+      case 3: record.image = reader.text(); break;
       case 5: {  // spec, an Any: value 2 is JSON
         ProtoReader any(reader.bytes());
         while (any.next())
@@ -101,9 +97,7 @@ ContainerdRuntime::Task ContainerdRuntime::read_task(std::string_view bytes) {
   while (reader.next()) {
     switch (reader.field()) {
       // A list fills `id` 2, an answer about one exec process `container_id` 1 too.
-      case 1:
-        task.id = reader.text();
-        break;
+      case 1: task.id = reader.text(); break;
       case 2:
         if (task.id.empty()) task.id = reader.text();
         break;
@@ -306,21 +300,12 @@ Result<ContainerStatus> ContainerdRuntime::inspect(std::string_view id_or_name) 
   if (running) {
     using State = ContainerStatus::State;
     switch (running->state) {
-      case TaskState::created:
-        status.state = State::created;
-        break;
-      case TaskState::running:
-        status.state = State::running;
-        break;
-      case TaskState::stopped:
-        status.state = State::exited;
-        break;
+      case TaskState::created: status.state = State::created; break;
+      case TaskState::running: status.state = State::running; break;
+      case TaskState::stopped: status.state = State::exited; break;
       case TaskState::paused:
-      case TaskState::pausing:
-        status.state = State::paused;
-        break;
-      default:
-        status.state = State::unknown;
+      case TaskState::pausing: status.state = State::paused; break;
+      default: status.state = State::unknown;
     }
     if (status.state != State::exited) status.pid = running->pid;
     if (status.pid > 0)

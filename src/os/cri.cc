@@ -38,16 +38,10 @@ Mount read_mount(std::string_view bytes) {
   ProtoReader reader(bytes);
   while (reader.next()) {
     switch (reader.field()) {
-      case 1:
-        mount.destination = reader.text();
-        break;  // container_path
-      case 2:
-        mount.source = reader.text();
-        break;  // host_path
-      case 3:
-        mount.writable = reader.number() == 0;
-        break;  // readonly
-      case 5:   // propagation
+      case 1: mount.destination = reader.text(); break;      // container_path
+      case 2: mount.source = reader.text(); break;           // host_path
+      case 3: mount.writable = reader.number() == 0; break;  // readonly
+      case 5:                                                // propagation
         mount.propagation = reader.number() == 1 ? "rslave" : reader.number() == 2 ? "rshared" : "private";
         break;
     }
@@ -79,27 +73,17 @@ Result<CriContainer> cri_container(const UnixPeer& peer, const std::string& id, 
         case 3:  // state: CREATED is 0
           out.started = status.number() != 0;
           break;
-        case 4:
-          out.created_ns = static_cast<int64_t>(status.number());
-          break;
-        case 5:
-          out.started_ns = static_cast<int64_t>(status.number());
-          break;
+        case 4: out.created_ns = static_cast<int64_t>(status.number()); break;
+        case 5: out.started_ns = static_cast<int64_t>(status.number()); break;
         case 8: {  // image: image 1
           ProtoReader image(status.bytes());
           while (image.next())
             if (image.field() == 1) out.image = image.text();
           break;
         }
-        case 9:
-          out.image_ref = status.text();
-          break;
-        case 12:
-          add_entry(out.labels, status.bytes());
-          break;
-        case 14:
-          out.mounts.push_back(read_mount(status.bytes()));
-          break;
+        case 9: out.image_ref = status.text(); break;
+        case 12: add_entry(out.labels, status.bytes()); break;
+        case 14: out.mounts.push_back(read_mount(status.bytes())); break;
       }
     }
     if (!status.ok()) return malformed("ContainerStatus");
@@ -140,9 +124,7 @@ Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint
         case 3:  // state: READY is 0
           out.ready = status.number() == 0;
           break;
-        case 4:
-          out.created_ns = static_cast<int64_t>(status.number());
-          break;
+        case 4: out.created_ns = static_cast<int64_t>(status.number()); break;
         case 5: {  // network: ip 1
           ProtoReader network(status.bytes());
           while (network.next())
@@ -167,9 +149,7 @@ Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint
           }
           break;
         }
-        case 7:
-          add_entry(out.labels, status.bytes());
-          break;
+        case 7: add_entry(out.labels, status.bytes()); break;
       }
     }
     if (!status.ok()) return malformed("PodSandboxStatus");

@@ -21,26 +21,13 @@ Error error_of(const HttpResponse& response) {
   const auto says = [&](std::string_view part) { return text.find(part) != std::string::npos; };
   Code code = Code::io;
   switch (response.status) {
-    case 304:
-      return {Code::conflict, "Docker: the container is in that state already", {}};
-    case 400:
-      code = Code::invalid_argument;
-      break;
-    case 403:
-      code = Code::permission_denied;
-      break;
-    case 404:
-      code = Code::not_found;
-      break;
-    case 409:
-      code = Code::conflict;
-      break;
-    case 501:
-      code = Code::unsupported;
-      break;
-    case 503:
-      code = Code::unavailable;
-      break;
+    case 304: return {Code::conflict, "Docker: the container is in that state already", {}};
+    case 400: code = Code::invalid_argument; break;
+    case 403: code = Code::permission_denied; break;
+    case 404: code = Code::not_found; break;
+    case 409: code = Code::conflict; break;
+    case 501: code = Code::unsupported; break;
+    case 503: code = Code::unavailable; break;
     default:
       if (says("is not paused") || says("is not running") || says("is paused")) code = Code::conflict;
       if (says("No such container")) code = Code::not_found;

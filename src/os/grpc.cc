@@ -15,31 +15,20 @@ std::string frame(std::string_view message) {
 
 Code code_of(uint64_t grpc_status) {
   switch (grpc_status) {
-    case 1:
-      return Code::cancelled;
+    case 1: return Code::cancelled;
     case 3:
-    case 11:
-      return Code::invalid_argument;
-    case 4:
-      return Code::timeout;
-    case 5:
-      return Code::not_found;
-    case 6:
-      return Code::already_exists;
+    case 11: return Code::invalid_argument;
+    case 4: return Code::timeout;
+    case 5: return Code::not_found;
+    case 6: return Code::already_exists;
     case 7:
-    case 16:
-      return Code::permission_denied;
-    case 8:
-      return Code::limit;
+    case 16: return Code::permission_denied;
+    case 8: return Code::limit;
     case 9:
-    case 10:
-      return Code::conflict;
-    case 12:
-      return Code::unsupported;
-    case 14:
-      return Code::unavailable;
-    default:
-      return Code::io;  // unknown, internal, data loss: the peer's own trouble
+    case 10: return Code::conflict;
+    case 12: return Code::unsupported;
+    case 14: return Code::unavailable;
+    default: return Code::io;  // unknown, internal, data loss: the peer's own trouble
   }
 }
 

@@ -64,8 +64,7 @@ bool ProtoReader::next() {
   number_ = 0;
   payload_ = {};
   switch (key & 7) {
-    case kVarint:
-      return varint(number_) || fail();
+    case kVarint: return varint(number_) || fail();
     case kFixed64:
     case kFixed32: {
       const size_t width = (key & 7) == kFixed64 ? 8 : 4;
@@ -81,8 +80,7 @@ bool ProtoReader::next() {
       bytes_.remove_prefix(size);
       return true;
     }
-    default:
-      return fail();  // groups, which proto3 does not have
+    default: return fail();  // groups, which proto3 does not have
   }
 }
 

@@ -238,17 +238,12 @@ void Runner::recover_one(Active& active) {
       advance(record, ActionState::cancelled, world_.clock, "Quell stopped before anything was done");
       save_or_keep(active);
       return;
-    case ActionState::awaiting_approval:
-      return;
+    case ActionState::awaiting_approval: return;
     case ActionState::executing:
     case ActionState::executed:
     case ActionState::verifying:
-    case ActionState::unknown:
-      settle_by_looking(active);
-      return;
-    case ActionState::expiring:
-      advance(record, ActionState::undoing, world_.clock);
-      [[fallthrough]];
+    case ActionState::unknown: settle_by_looking(active); return;
+    case ActionState::expiring: advance(record, ActionState::undoing, world_.clock); [[fallthrough]];
     case ActionState::undoing: {
       // Finished, not repeated: it is undone again only where the machine says that it was not undone.
       const Look look = active.spec->look(world_, record.target);

@@ -261,8 +261,7 @@ void Runner::conclude(ActionRecord& record, const ActionSpec& spec, const Look& 
       if (record.state != ActionState::unknown)
         advance(record, ActionState::unknown, world_.clock, effect ? look.note : effect.error().str());
       return;
-    case Seen::not_in_effect:
-      break;
+    case Seen::not_in_effect: break;
   }
   const uint64_t settled_at = record.requested_ns + spec.settle_ns;
   if (!effect && is_uncertain(effect.error().code) && now() < settled_at) {

@@ -17,21 +17,11 @@ std::string mutate(std::string text, std::mt19937& random) {
   for (int i = 0; i < edits && !text.empty(); ++i) {
     const size_t at = random() % text.size();
     switch (random() % 5) {
-      case 0:
-        text[at] = static_cast<char>(random());
-        break;
-      case 1:
-        text.erase(at, random() % 8 + 1);
-        break;
-      case 2:
-        text.insert(at, std::string(random() % 300, static_cast<char>(random())));
-        break;
-      case 3:
-        text.insert(at, text.substr(random() % text.size(), random() % 64));
-        break;
-      case 4:
-        text.resize(at);
-        break;
+      case 0: text[at] = static_cast<char>(random()); break;
+      case 1: text.erase(at, random() % 8 + 1); break;
+      case 2: text.insert(at, std::string(random() % 300, static_cast<char>(random()))); break;
+      case 3: text.insert(at, text.substr(random() % text.size(), random() % 64)); break;
+      case 4: text.resize(at); break;
     }
   }
   return text;

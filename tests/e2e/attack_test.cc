@@ -34,12 +34,19 @@ class Attack : public ::testing::Test {
     }
     // The sensor's scope is there before the first container is. The environment removes it.
     for (const char* mount : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"})
-      if (std::filesystem::exists(std::string(mount) + "/cgroup.controllers")) std::filesystem::create_directories(mount + env->cgroup_root());
+      if (std::filesystem::exists(std::string(mount) + "/cgroup.controllers"))
+        std::filesystem::create_directories(mount + env->cgroup_root());
     start({});
   }
   void start(std::vector<std::string> more) {
-    std::vector<std::string> arguments{"--scope", "cgroup:" + env->cgroup_root(), "--rules", QUELL_SOURCE_DIR "/content/rules", "--docker-socket",
-                                       env->sockets().docker, "--containerd-socket", env->sockets().containerd};
+    std::vector<std::string> arguments{"--scope",
+                                       "cgroup:" + env->cgroup_root(),
+                                       "--rules",
+                                       QUELL_SOURCE_DIR "/content/rules",
+                                       "--docker-socket",
+                                       env->sockets().docker,
+                                       "--containerd-socket",
+                                       env->sockets().containerd};
     arguments.insert(arguments.end(), more.begin(), more.end());
     up = QuellUp::start(arguments);
     ASSERT_NE(up, nullptr);
@@ -53,9 +60,12 @@ class Attack : public ::testing::Test {
     });
     if (!seen) {
       std::string all;
-      for (const SeenDetection& one : up->all()) all += "  " + one.json.at("rule").str() + " by " + one.json.at("quell").at("process").at("name").str() + " in " +
-                                                       one.json.at("quell").at("container_id").str() + ": " + one.json.at("quell").at("message").str().substr(0, 200) + "\n";
-      ADD_FAILURE() << "no detection of '" << rule << "' by " << process << " in " << container_id << "; seen were:\n" << all << up->messages();
+      for (const SeenDetection& one : up->all())
+        all += "  " + one.json.at("rule").str() + " by " + one.json.at("quell").at("process").at("name").str() +
+               " in " + one.json.at("quell").at("container_id").str() + ": " +
+               one.json.at("quell").at("message").str().substr(0, 200) + "\n";
+      ADD_FAILURE() << "no detection of '" << rule << "' by " << process << " in " << container_id << "; seen were:\n"
+                    << all << up->messages();
       return {};
     }
     std::cout << "latency " << rule << ": " << seen->latency_ms() << " ms\n";
@@ -111,7 +121,8 @@ class Attack : public ::testing::Test {
 
     // Kill the shell, and nothing else.
     const auto members_before = *machine->cgroup_members(dropped_pid);
-    const Json killed = action({"run", "process.kill", "detection:" + shell.at("quell").at("id").str(), "--yes", "--reason", "end-to-end test"});
+    const Json killed = action({"run", "process.kill", "detection:" + shell.at("quell").at("id").str(), "--yes",
+                                "--reason", "end-to-end test"});
     EXPECT_EQ(killed.at("state").str(), "contained") << killed.dump();
     const auto facts = machine->process_facts(shell_pid);
     EXPECT_TRUE(!facts || facts->state == 'Z');
@@ -121,7 +132,10 @@ class Attack : public ::testing::Test {
       EXPECT_TRUE(other && other->state != 'Z') << pid << " was not to be killed";
     }
     // The container's own pid 1 is refused and the container action named.
-    const Json refused = action({"run", "process.kill", "process:" + std::to_string(killed.at("target").at("container").at("pid").i64()), "--yes"}, 6);
+    const Json refused =
+        action({"run", "process.kill", "process:" + std::to_string(killed.at("target").at("container").at("pid").i64()),
+                "--yes"},
+               6);
     if (refused.at("state").is_null()) ADD_FAILURE() << refused.dump();
     EXPECT_EQ(refused.at("state").str(), "refused_guard");
     EXPECT_NE(refused.at("state_reason").str().find("container.kill"), std::string::npos);
@@ -149,9 +163,12 @@ TEST_F(Attack, InContainerd) {
 }
 
 TEST_F(Attack, InPod) {
-  const auto pod = env->run_pod({.name = "web-0", .pod_namespace = "shop", .uid = "e2e-uid", .command = {"/attacker", "wait"}});
+  const auto pod =
+      env->run_pod({.name = "web-0", .pod_namespace = "shop", .uid = "e2e-uid", .command = {"/attacker", "wait"}});
   ASSERT_TRUE(pod) << pod.error().str();
-  attack_and_contain(pod->container_id, [&](std::vector<std::string> command) { return env->exec_containerd(pod->container_id, command, "k8s.io"); });
+  attack_and_contain(pod->container_id, [&](std::vector<std::string> command) {
+    return env->exec_containerd(pod->container_id, command, "k8s.io");
+  });
   const auto named = std::find_if(up->all().begin(), up->all().end(), [](const SeenDetection& seen) {
     return seen.json.at("quell").at("container").at("labels").at("io.kubernetes.pod.name").str() == "web-0" &&
            seen.json.at("quell").at("container").at("labels").at("io.kubernetes.pod.namespace").str() == "shop";
@@ -173,7 +190,8 @@ TEST_F(Attack, RecordingReplaysToTheSameDetections) {
   EXPECT_TRUE(env->remove_docker(*id));
   EXPECT_EQ(up->stop(), 0) << up->messages();
 
-  const CommandResult replay = run_quell({"detect", "/var/tmp/quell-e2e-recorded.scap", "--rules", QUELL_SOURCE_DIR "/content/rules", "-o", "json", "--stats"});
+  const CommandResult replay = run_quell({"detect", "/var/tmp/quell-e2e-recorded.scap", "--rules",
+                                          QUELL_SOURCE_DIR "/content/rules", "-o", "json", "--stats"});
   EXPECT_EQ(replay.exit_code, 0) << replay.err;
   std::vector<std::string> live, replayed;
   const auto summary = [](const Json& json) { return json.at("rule").str() + " " + json.at("output_fields").dump(); };

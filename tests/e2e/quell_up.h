@@ -31,7 +31,8 @@ CommandResult run_quell(const std::vector<std::string>& arguments);
 
 class QuellUp {
  public:
-  /// Starts `quell up` with these arguments after `-o json --data-dir DIR`; waits until it is ready. Null and a test failure if not.
+  /// Starts `quell up` with these arguments after `-o json --data-dir DIR`; waits until it is ready. Null and a test
+  /// failure if not.
   static std::unique_ptr<QuellUp> start(const std::vector<std::string>& arguments);
   ~QuellUp();
 

@@ -22,23 +22,87 @@ class Generator {
   }
 
   std::string check() {
-    static const char* const kChecks[] = {
-        "evt.type = open", "evt.type in (open, openat, execve)", "evt.type != close", "evt.type startswith exec", "evt.dir = <",
-        "proc.name = bash", "proc.name in (bash, sh, dash)", "proc.name startswith ba", "proc.name contains s", "proc.name != sh",
-        "proc.name = oneof (bash, ba, sh)", "proc.name startswith anyof (b, x)", "proc.name != allof (a, b)", "proc.name regex b.*h",
-        "proc.name glob b?sh", "proc.name iglob B*", "proc.name icontains BA", "proc.name exists",
-        "proc.pname = init", "proc.pname exists", "proc.aname = init", "proc.aname != bash", "proc.aname in (init, systemd)",
-        "proc.aname[2] = init", "proc.aname[9] exists", "proc.cmdline contains \"-c\"", "proc.args contains id", "proc.args[0] = -c",
-        "proc.name = val(proc.pname)", "tolower(proc.exe) = /bin/bash", "len(proc.name) > 3", "concat(proc.name, \"-\", proc.pname) = bash-init",
-        "fd.name startswith /etc", "fd.name pmatch (/etc, /var/run)", "fd.name in (/etc/shadow, /etc/passwd)", "fd.name endswith shadow",
-        "fd.name exists", "fd.directory = /etc", "fd.filename = shadow", "fd.num >= 0", "fd.num < 0", "fd.typechar = f", "fd.type = file",
-        "fd.sport = 443", "fd.sport in (22, 443, https)", "fd.port = 443", "fd.port != 443", "fd.ip = 10.0.0.1", "fd.ip != 10.0.0.1",
-        "fd.sip = 10.0.0.2", "fd.net = 10.0.0.0/8", "fd.net != 10.0.0.0/8", "fd.snet in (192.168.0.0/16, 10.0.0.0/24)", "fd.cip exists",
-        "fd.l4proto = tcp", "evt.is_open_read = true", "evt.is_open_write = true", "evt.is_open_write = false", "evt.arg.flags contains O_CREAT",
-        "evt.arg.name startswith /etc", "evt.rawres >= 0", "evt.rawres < 0", "evt.res = SUCCESS", "evt.res = ENOENT", "evt.failed = true",
-        "user.uid = 0", "user.uid != 0", "user.uid = -1", "user.name = root", "proc.tty != 0", "proc.vpid = 1", "proc.is_exe_upper_layer = true",
-        "container.id = host", "container.id != host", "container.image.repository exists", "evt.num >= 0", "evt.num = 0", "evt.rawarg.fd > 2",
-        "proc.env[HOME] = /root", "proc.cwd = /tmp/", "thread.cap_effective contains CAP_SYS_ADMIN"};
+    static const char* const kChecks[] = {"evt.type = open",
+                                          "evt.type in (open, openat, execve)",
+                                          "evt.type != close",
+                                          "evt.type startswith exec",
+                                          "evt.dir = <",
+                                          "proc.name = bash",
+                                          "proc.name in (bash, sh, dash)",
+                                          "proc.name startswith ba",
+                                          "proc.name contains s",
+                                          "proc.name != sh",
+                                          "proc.name = oneof (bash, ba, sh)",
+                                          "proc.name startswith anyof (b, x)",
+                                          "proc.name != allof (a, b)",
+                                          "proc.name regex b.*h",
+                                          "proc.name glob b?sh",
+                                          "proc.name iglob B*",
+                                          "proc.name icontains BA",
+                                          "proc.name exists",
+                                          "proc.pname = init",
+                                          "proc.pname exists",
+                                          "proc.aname = init",
+                                          "proc.aname != bash",
+                                          "proc.aname in (init, systemd)",
+                                          "proc.aname[2] = init",
+                                          "proc.aname[9] exists",
+                                          "proc.cmdline contains \"-c\"",
+                                          "proc.args contains id",
+                                          "proc.args[0] = -c",
+                                          "proc.name = val(proc.pname)",
+                                          "tolower(proc.exe) = /bin/bash",
+                                          "len(proc.name) > 3",
+                                          "concat(proc.name, \"-\", proc.pname) = bash-init",
+                                          "fd.name startswith /etc",
+                                          "fd.name pmatch (/etc, /var/run)",
+                                          "fd.name in (/etc/shadow, /etc/passwd)",
+                                          "fd.name endswith shadow",
+                                          "fd.name exists",
+                                          "fd.directory = /etc",
+                                          "fd.filename = shadow",
+                                          "fd.num >= 0",
+                                          "fd.num < 0",
+                                          "fd.typechar = f",
+                                          "fd.type = file",
+                                          "fd.sport = 443",
+                                          "fd.sport in (22, 443, https)",
+                                          "fd.port = 443",
+                                          "fd.port != 443",
+                                          "fd.ip = 10.0.0.1",
+                                          "fd.ip != 10.0.0.1",
+                                          "fd.sip = 10.0.0.2",
+                                          "fd.net = 10.0.0.0/8",
+                                          "fd.net != 10.0.0.0/8",
+                                          "fd.snet in (192.168.0.0/16, 10.0.0.0/24)",
+                                          "fd.cip exists",
+                                          "fd.l4proto = tcp",
+                                          "evt.is_open_read = true",
+                                          "evt.is_open_write = true",
+                                          "evt.is_open_write = false",
+                                          "evt.arg.flags contains O_CREAT",
+                                          "evt.arg.name startswith /etc",
+                                          "evt.rawres >= 0",
+                                          "evt.rawres < 0",
+                                          "evt.res = SUCCESS",
+                                          "evt.res = ENOENT",
+                                          "evt.failed = true",
+                                          "user.uid = 0",
+                                          "user.uid != 0",
+                                          "user.uid = -1",
+                                          "user.name = root",
+                                          "proc.tty != 0",
+                                          "proc.vpid = 1",
+                                          "proc.is_exe_upper_layer = true",
+                                          "container.id = host",
+                                          "container.id != host",
+                                          "container.image.repository exists",
+                                          "evt.num >= 0",
+                                          "evt.num = 0",
+                                          "evt.rawarg.fd > 2",
+                                          "proc.env[HOME] = /root",
+                                          "proc.cwd = /tmp/",
+                                          "thread.cap_effective contains CAP_SYS_ADMIN"};
     return any(kChecks);
   }
   std::string condition(int depth) {
@@ -74,7 +138,8 @@ class Generator {
       socket.l4 = pick(2) == 0 ? L4Proto::tcp : L4Proto::udp;
       socket.role = pick(3) == 0 ? SocketRole::none : SocketRole::client;
       const uint8_t a[4] = {10, 0, 0, 1};
-      const uint8_t b[4] = {static_cast<uint8_t>(pick(2) == 0 ? 10 : 192), static_cast<uint8_t>(pick(2) == 0 ? 0 : 168), 0, 2};
+      const uint8_t b[4] = {static_cast<uint8_t>(pick(2) == 0 ? 10 : 192), static_cast<uint8_t>(pick(2) == 0 ? 0 : 168),
+                            0, 2};
       socket.tuple = {IpAddress::v4(a), IpAddress::v4(b), 40000, static_cast<uint16_t>(pick(2) == 0 ? 443 : 8080)};
       t.fds->set(4, boost::make_local_shared<const Fd>(socket));
     }
@@ -88,15 +153,39 @@ class Generator {
     std::unique_ptr<FakeEvent> out;
     switch (pick(6)) {
       case 0:
-        out = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_OPEN_X, 9, tid).num(res).text(path).num<uint32_t>(static_cast<uint32_t>(pick(8))).num<uint32_t>(0).build(), state);
+        out = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_OPEN_X, 9, tid)
+                                              .num(res)
+                                              .text(path)
+                                              .num<uint32_t>(static_cast<uint32_t>(pick(8)))
+                                              .num<uint32_t>(0)
+                                              .build(),
+                                          state);
         break;
       case 1:
-        out = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_OPENAT_2_X, 9, tid).num(res).num<int64_t>(-100).text(path).num<uint32_t>(static_cast<uint32_t>(pick(8))).build(), state);
+        out = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_OPENAT_2_X, 9, tid)
+                                              .num(res)
+                                              .num<int64_t>(-100)
+                                              .text(path)
+                                              .num<uint32_t>(static_cast<uint32_t>(pick(8)))
+                                              .build(),
+                                          state);
         break;
-      case 2: out = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_EXECVE_19_X, 9, tid).num<int64_t>(pick(2) == 0 ? 0 : -2).build(), state); break;
-      case 3: out = std::make_unique<FakeEvent>(EventBuilder(ev::SOCKET_CONNECT_X, 9, tid).num<int64_t>(0).empty().num<int64_t>(4).build(), state); break;
-      case 4: out = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_CLOSE_X, 9, tid).num<int64_t>(0).num<int64_t>(3).build(), state); break;
-      default: out = std::make_unique<FakeEvent>(EventBuilder(ev::GENERIC_X, 9, tid).num<uint16_t>(16).num<uint16_t>(39).build(), state); break;
+      case 2:
+        out = std::make_unique<FakeEvent>(
+            EventBuilder(ev::SYSCALL_EXECVE_19_X, 9, tid).num<int64_t>(pick(2) == 0 ? 0 : -2).build(), state);
+        break;
+      case 3:
+        out = std::make_unique<FakeEvent>(
+            EventBuilder(ev::SOCKET_CONNECT_X, 9, tid).num<int64_t>(0).empty().num<int64_t>(4).build(), state);
+        break;
+      case 4:
+        out = std::make_unique<FakeEvent>(
+            EventBuilder(ev::SYSCALL_CLOSE_X, 9, tid).num<int64_t>(0).num<int64_t>(3).build(), state);
+        break;
+      default:
+        out = std::make_unique<FakeEvent>(
+            EventBuilder(ev::GENERIC_X, 9, tid).num<uint16_t>(16).num<uint16_t>(39).build(), state);
+        break;
     }
     if (out->context.has_fd_class && out->context.thread != nullptr && res >= 0)
       out->attach(out->event.code() == ev::SOCKET_CONNECT_X ? 4 : 3);

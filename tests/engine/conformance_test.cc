@@ -1,4 +1,5 @@
-// The public vectors of condition evaluation, each through the parser, the checks, the compiled program and the naive evaluator.
+// The public vectors of condition evaluation, each through the parser, the checks, the compiled program and the naive
+// evaluator.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
@@ -47,13 +48,21 @@ std::unique_ptr<FakeEvent> make_event(const json::object& context, FakeState& st
     parent = 100;
   }
   Thread& thread = state.add(10, parent, fields.contains("proc.name") ? text("proc.name") : "test");
-  if (kind == "execve exit") return std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_EXECVE_19_X, 5, 10).num<int64_t>(0).build(), state);
+  if (kind == "execve exit")
+    return std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_EXECVE_19_X, 5, 10).num<int64_t>(0).build(), state);
   if (kind == "open exit, success") {
     uint32_t flags = 0;
     if (fields.contains("evt.arg.flags")) flags = 3 | 4;  // O_RDWR|O_CREAT
     const std::string name = text("fd.name");
-    auto event = std::make_unique<FakeEvent>(
-        EventBuilder(ev::SYSCALL_OPEN_X, 5, 10).num<int64_t>(3).text(name).num(flags).num<uint32_t>(0).num<uint32_t>(0).num<uint64_t>(0).build(), state);
+    auto event = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_OPEN_X, 5, 10)
+                                                 .num<int64_t>(3)
+                                                 .text(name)
+                                                 .num(flags)
+                                                 .num<uint32_t>(0)
+                                                 .num<uint32_t>(0)
+                                                 .num<uint64_t>(0)
+                                                 .build(),
+                                             state);
     Fd fd;
     fd.type = FdType::file;
     fd.name = name;
@@ -62,16 +71,25 @@ std::unique_ptr<FakeEvent> make_event(const json::object& context, FakeState& st
     return event;
   }
   if (kind == "open exit, failed with -1")
-    return std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_OPEN_X, 5, 10).num<int64_t>(-1).text("/x").num<uint32_t>(1).num<uint32_t>(0).build(), state);
+    return std::make_unique<FakeEvent>(
+        EventBuilder(ev::SYSCALL_OPEN_X, 5, 10).num<int64_t>(-1).text("/x").num<uint32_t>(1).num<uint32_t>(0).build(),
+        state);
   if (kind == "epoll_create exit") {
-    auto event = std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_EPOLL_CREATE_X, 5, 10).num<int64_t>(fields.at("evt.rawarg.res").as_int64()).build(), state);
+    auto event = std::make_unique<FakeEvent>(
+        EventBuilder(ev::SYSCALL_EPOLL_CREATE_X, 5, 10).num<int64_t>(fields.at("evt.rawarg.res").as_int64()).build(),
+        state);
     event->event.cpu = static_cast<uint16_t>(fields.at("evt.cpu").as_int64());
     return event;
   }
   if (kind == "read exit") {
     const std::string data = unhex(fields.at("evt.buffer").at("hex").as_string());
-    return std::make_unique<FakeEvent>(
-        EventBuilder(ev::SYSCALL_READ_X, 5, 10).num<int64_t>(1).raw(data.data(), data.size()).num<int64_t>(3).num<uint32_t>(9).build(), state);
+    return std::make_unique<FakeEvent>(EventBuilder(ev::SYSCALL_READ_X, 5, 10)
+                                           .num<int64_t>(1)
+                                           .raw(data.data(), data.size())
+                                           .num<int64_t>(3)
+                                           .num<uint32_t>(9)
+                                           .build(),
+                                       state);
   }
   if (kind == "connect exit, success") {
     Fd fd;
@@ -80,7 +98,8 @@ std::unique_ptr<FakeEvent> make_event(const json::object& context, FakeState& st
     fd.type = fd.tuple.source.family == 4 ? FdType::ipv4 : FdType::ipv6;
     fd.role = SocketRole::client;
     thread.fds->set(3, boost::make_local_shared<const Fd>(fd));
-    auto event = std::make_unique<FakeEvent>(EventBuilder(ev::SOCKET_CONNECT_X, 5, 10).num<int64_t>(0).empty().num<int64_t>(3).build(), state);
+    auto event = std::make_unique<FakeEvent>(
+        EventBuilder(ev::SOCKET_CONNECT_X, 5, 10).num<int64_t>(0).empty().num<int64_t>(3).build(), state);
     event->attach(3);
     return event;
   }

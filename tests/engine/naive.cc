@@ -48,7 +48,8 @@ bool text_matches(Op op, const std::string& text, const std::string& constant) {
     case Op::icontains: return constant.empty() || strcasestr(text.c_str(), constant.c_str()) != nullptr;
     case Op::startswith: return text.compare(0, constant.size(), constant) == 0;
     case Op::endswith:
-      return text.size() >= constant.size() && text.compare(text.size() - constant.size(), constant.size(), constant) == 0;
+      return text.size() >= constant.size() &&
+             text.compare(text.size() - constant.size(), constant.size(), constant) == 0;
     case Op::bcontains: return text.find(unhex(constant)) != std::string::npos;
     case Op::bstartswith: return text.compare(0, unhex(constant).size(), unhex(constant)) == 0;
     case Op::glob: return fnmatch(constant.c_str(), text.c_str(), 0) == 0;
@@ -85,7 +86,8 @@ uint64_t number_of(const std::string& text, Type type) {
     return service == nullptr ? 0 : ntohs(static_cast<uint16_t>(service->s_port));
   }
   if (type == Type::boolean) return text == "true" ? 1 : 0;
-  const uint64_t value = text[0] == '-' ? static_cast<uint64_t>(std::strtoll(text.c_str(), nullptr, 0)) : std::strtoull(text.c_str(), nullptr, 0);
+  const uint64_t value = text[0] == '-' ? static_cast<uint64_t>(std::strtoll(text.c_str(), nullptr, 0))
+                                        : std::strtoull(text.c_str(), nullptr, 0);
   if (type == Type::uint32) return value & 0xFFFFFFFF;
   if (type == Type::uint16) return value & 0xFFFF;
   if (type == Type::uint8) return value & 0xFF;
@@ -112,7 +114,8 @@ bool one(const Value& value, Op op, const std::string& constant, Type type) {
     case Value::Kind::text:
     case Value::Kind::bytes: return text_matches(op, std::string(value.str()), constant);
     case Value::Kind::boolean: return number_matches<uint64_t>(op, value.b ? 1 : 0, number_of(constant, Type::boolean));
-    case Value::Kind::integer: return number_matches<int64_t>(op, value.i, static_cast<int64_t>(number_of(constant, type)));
+    case Value::Kind::integer:
+      return number_matches<int64_t>(op, value.i, static_cast<int64_t>(number_of(constant, type)));
     case Value::Kind::unsigned_: return number_matches<uint64_t>(op, value.u, number_of(constant, type));
     case Value::Kind::ip: {
       const bool inside = type == Type::net ? in_net(*value.address, constant) : value.address->str() == constant;
@@ -171,9 +174,11 @@ bool naive_holds(const Expr& expr, const EventContext& context) {
     case Expr::Kind::check: return check_holds(expr.check, context);
     case Expr::Kind::negation: return !naive_holds(*expr.children[0], context);
     case Expr::Kind::all:
-      return std::all_of(expr.children.begin(), expr.children.end(), [&](const ExprPtr& c) { return naive_holds(*c, context); });
+      return std::all_of(expr.children.begin(), expr.children.end(),
+                         [&](const ExprPtr& c) { return naive_holds(*c, context); });
     case Expr::Kind::any:
-      return std::any_of(expr.children.begin(), expr.children.end(), [&](const ExprPtr& c) { return naive_holds(*c, context); });
+      return std::any_of(expr.children.begin(), expr.children.end(),
+                         [&](const ExprPtr& c) { return naive_holds(*c, context); });
     case Expr::Kind::macro: return false;
   }
   return false;

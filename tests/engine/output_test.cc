@@ -13,7 +13,12 @@ std::string render(const std::string& text) {
   Thread& thread = state.add(10, 1, "bash");
   thread.args = std::string("-c\0id\0", 6);
   FakeEvent event(EventBuilder(ev::SYSCALL_OPENAT_2_X, 1'714'558'830'123'456'789, 10)
-                      .num<int64_t>(-2).num<int64_t>(-100).text("/etc/shadow").num<uint32_t>(3).num<uint32_t>(0644).build(),
+                      .num<int64_t>(-2)
+                      .num<int64_t>(-100)
+                      .text("/etc/shadow")
+                      .num<uint32_t>(3)
+                      .num<uint32_t>(0644)
+                      .build(),
                   state);
   OutputTemplate out;
   const auto findings = OutputTemplate::parse(text, &out);

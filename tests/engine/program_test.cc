@@ -34,9 +34,11 @@ TEST(Fields, EveryRowIsSoundAndNamedOnce) {
     EXPECT_FALSE(row.doc.empty()) << row.name;
     if (!row.example.empty()) {
       const std::string text(row.example);
-      const auto parsed = falco::parse_condition(text.find(' ') == std::string::npos && text.find('=') == std::string::npos ? text + " exists" : text);
+      const auto parsed = falco::parse_condition(
+          text.find(' ') == std::string::npos && text.find('=') == std::string::npos ? text + " exists" : text);
       ASSERT_TRUE(parsed) << row.example;
-      for (const Finding& finding : semantics().check_condition("syscall", **parsed)) EXPECT_FALSE(finding.is_error) << row.example << ": " << finding.message;
+      for (const Finding& finding : semantics().check_condition("syscall", **parsed))
+        EXPECT_FALSE(finding.is_error) << row.example << ": " << finding.message;
     }
   });
   EXPECT_GT(names.size(), 250u);
@@ -66,12 +68,14 @@ TEST(Check, NamesTheMistake) {
 }
 
 TEST(Check, WarnsAboutWhatIsProbablyNotMeant) {
-  for (const char* condition : {"proc.name = proc.pname", "proc.name = \"toupper(proc.pname)\"", "proc.name regex abc.*", "evt.latency > 0"}) {
+  for (const char* condition :
+       {"proc.name = proc.pname", "proc.name = \"toupper(proc.pname)\"", "proc.name regex abc.*", "evt.latency > 0"}) {
     const auto findings = check(condition);
     ASSERT_EQ(findings.size(), 1u) << condition;
     EXPECT_FALSE(findings[0].is_error) << condition;
   }
-  EXPECT_TRUE(check("proc.name = bash and fd.sport = https and fd.net = 10.0.0.0/8 and proc.cmdline contains \"a.b\"").empty());
+  EXPECT_TRUE(
+      check("proc.name = bash and fd.sport = https and fd.net = 10.0.0.0/8 and proc.cmdline contains \"a.b\"").empty());
 }
 
 TEST(Program, EventsNobodyWantsHaveNoTree) {
@@ -85,7 +89,8 @@ TEST(Program, EventsNobodyWantsHaveNoTree) {
 }
 
 TEST(Program, WhatAnEventCannotHaveFallsAway) {
-  const auto program = compile(rules_of({"fd.name = /x", "evt.arg.flags contains O_CREAT", "not fd.name exists and evt.type = execve"}), {});
+  const auto program = compile(
+      rules_of({"fd.name = /x", "evt.arg.flags contains O_CREAT", "not fd.name exists and evt.type = execve"}), {});
   ASSERT_TRUE(program);
   const auto& tree = (*program)->trees[ev::SYSCALL_EXECVE_19_X];
   ASSERT_EQ(tree.size(), 3u) << "the flags test of execve's own flags, its match, and a rule that always matches";
@@ -93,7 +98,8 @@ TEST(Program, WhatAnEventCannotHaveFallsAway) {
 
 TEST(Program, SharedTermsAreTestedOnce) {
   std::vector<std::string> conditions;
-  for (int i = 0; i < 20; ++i) conditions.push_back("evt.type = openat and evt.is_open_write = true and fd.name = /f" + std::to_string(i));
+  for (int i = 0; i < 20; ++i)
+    conditions.push_back("evt.type = openat and evt.is_open_write = true and fd.name = /f" + std::to_string(i));
   const auto program = compile(rules_of(conditions), {});
   ASSERT_TRUE(program);
   const auto& tree = (*program)->trees[ev::SYSCALL_OPENAT_2_X];
@@ -102,7 +108,8 @@ TEST(Program, SharedTermsAreTestedOnce) {
 }
 
 TEST(Engine, FirstMatchInRuleOrderWins) {
-  const auto rules = rules_of({"evt.type = execve and proc.name = sh", "evt.type = execve and user.uid = 0", "evt.type = execve"});
+  const auto rules =
+      rules_of({"evt.type = execve and proc.name = sh", "evt.type = execve and user.uid = 0", "evt.type = execve"});
   FakeState state;
   Thread& thread = state.add(10, 0, "bash");
   thread.uid = 0;

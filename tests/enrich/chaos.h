@@ -68,9 +68,7 @@ inline std::vector<uint8_t> chaotic_event(Chaos& chaos, uint64_t ts_ns) {
     switch (param.type) {
       case ParamType::charbuf:
       case ParamType::fspath:
-      case ParamType::fsrelpath:
-        builder.text(kTexts[chaos.byte() % std::size(kTexts)]);
-        break;
+      case ParamType::fsrelpath: builder.text(kTexts[chaos.byte() % std::size(kTexts)]); break;
       case ParamType::bytebuf:
       case ParamType::charbufarray: {
         std::string text(kTexts[chaos.byte() % std::size(kTexts)]);
@@ -91,9 +89,7 @@ inline std::vector<uint8_t> chaotic_event(Chaos& chaos, uint64_t ts_ns) {
       case ParamType::uint8:
       case ParamType::int8:
       case ParamType::flags8:
-      case ParamType::enumflags8:
-        builder.num(static_cast<uint8_t>(chaos.number()));
-        break;
+      case ParamType::enumflags8: builder.num(static_cast<uint8_t>(chaos.number())); break;
       case ParamType::uint32:
       case ParamType::int32:
       case ParamType::uid:
@@ -102,9 +98,7 @@ inline std::vector<uint8_t> chaotic_event(Chaos& chaos, uint64_t ts_ns) {
       case ParamType::enumflags32:
         builder.num(static_cast<uint32_t>(chaos.byte() % 4 == 0 ? chaos.half() << 13 : chaos.number()));
         break;
-      default:
-        builder.num(chaos.number());
-        break;
+      default: builder.num(chaos.number()); break;
     }
   }
   return builder.build();

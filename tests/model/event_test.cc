@@ -32,8 +32,14 @@ TEST(SyscallTable, LooksUpByCodeNumberAndName) {
 
 TEST(Event, RoundTrip) {
   const auto bytes = EventBuilder(ev::SYSCALL_OPENAT_2_X, 42, 7)
-                         .num<int64_t>(3).num<int64_t>(-100).text("/etc/shadow").num<uint32_t>(1).num<uint32_t>(0)
-                         .num<uint32_t>(8).empty().build();
+                         .num<int64_t>(3)
+                         .num<int64_t>(-100)
+                         .text("/etc/shadow")
+                         .num<uint32_t>(1)
+                         .num<uint32_t>(0)
+                         .num<uint32_t>(8)
+                         .empty()
+                         .build();
   Event event;
   ASSERT_TRUE(Event::parse(bytes, event));
   EXPECT_EQ(event.ts_ns(), 42u);
@@ -48,7 +54,8 @@ TEST(Event, RoundTrip) {
 
 TEST(Event, LargePayloadUsesWideLengths) {
   const std::string big(100'000, 'x');
-  const auto bytes = EventBuilder(ev::ASYNCEVENT_E, 1, -1).num<uint32_t>(0).text("container").raw(big.data(), big.size()).build();
+  const auto bytes =
+      EventBuilder(ev::ASYNCEVENT_E, 1, -1).num<uint32_t>(0).text("container").raw(big.data(), big.size()).build();
   Event event;
   ASSERT_TRUE(Event::parse(bytes, event));
   EXPECT_EQ(event.param(2).len, big.size());

@@ -1,5 +1,5 @@
-// The public end-to-end cases over captures: rules in, a capture through, the expected numbers of detections out. Cases over
-// Kubernetes audit logs and other plugin sources need those sources and are counted, not run.
+// The public end-to-end cases over captures: rules in, a capture through, the expected numbers of detections out. Cases
+// over Kubernetes audit logs and other plugin sources need those sources and are counted, not run.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -49,12 +49,14 @@ Outcome run(const Json& test, const std::string& samples) {
   if (!enabled_tags.empty()) selections.push_back({false, Selection::By::name, "*"});
   for (const std::string& tag : enabled_tags) selections.push_back({true, Selection::By::tag, tag});
   for (const std::string& tag : texts(test.at("disabled_tags"))) selections.push_back({false, Selection::By::tag, tag});
-  for (const std::string& name : texts(test.at("disabled_rules"))) selections.push_back({false, Selection::By::name, "*" + name + "*"});
+  for (const std::string& name : texts(test.at("disabled_rules")))
+    selections.push_back({false, Selection::By::name, "*" + name + "*"});
   detect::falco::select(rules, selections);
 
   // These cases were written when one event could fire a rule of each of several files.
   detect::EngineOptions options;
-  if (test.at("min_priority").array() != nullptr) options.minimum_priority = *parse_priority(texts(test.at("min_priority"))[0]);
+  if (test.at("min_priority").array() != nullptr)
+    options.minimum_priority = *parse_priority(texts(test.at("min_priority"))[0]);
   const auto program = detect::compile(rules, options);
   if (!program) {
     out.failed = true;
@@ -106,11 +108,11 @@ bool as_expected(const Json& wanted, size_t count) {
   return static_cast<int64_t>(count) == wanted.i64();
 }
 
-// Written when rules saw the enter event of an open besides its exit. Rules see exits only now (enter events update the state),
-// so each of these counts every open once instead of twice.
+// Written when rules saw the enter event of an open besides its exit. Rules see exits only now (enter events update the
+// state), so each of these counts every open once instead of twice.
 constexpr std::string_view kCountEntersToo[] = {
-    "TestFalco_Legacy_DetectSkipUnknownNoevt", "TestFalco_Legacy_MultipleRulesSuppressInfo", "TestFalco_Legacy_CatchallOrder",
-    "TestFalco_Legacy_EnabledRuleUsingFalseEnabledFlagOnly"};
+    "TestFalco_Legacy_DetectSkipUnknownNoevt", "TestFalco_Legacy_MultipleRulesSuppressInfo",
+    "TestFalco_Legacy_CatchallOrder", "TestFalco_Legacy_EnabledRuleUsingFalseEnabledFlagOnly"};
 
 TEST(Regression, PublicCases) {
   const char* data = std::getenv("QUELL_TEST_DATA");
@@ -128,8 +130,9 @@ TEST(Regression, PublicCases) {
     const auto captures = texts(test->at("captures"));
     const auto rule_files = texts(test->at("rules"));
     if (captures.empty() || rule_files.empty()) continue;
-    const bool absent = std::any_of(rule_files.begin(), rule_files.end(), [](const std::string& n) { return n.starts_with("("); }) ||
-                        std::any_of(captures.begin(), captures.end(), [](const std::string& n) { return !n.starts_with("scap/"); });
+    const bool absent =
+        std::any_of(rule_files.begin(), rule_files.end(), [](const std::string& n) { return n.starts_with("("); }) ||
+        std::any_of(captures.begin(), captures.end(), [](const std::string& n) { return !n.starts_with("scap/"); });
     if (absent) {
       ++other_sources;
       continue;
@@ -152,9 +155,11 @@ TEST(Regression, PublicCases) {
         const auto found = outcome.by_priority.find(std::string(to_string(*priority)));
         count = found == outcome.by_priority.end() ? 0 : found->second;
       }
-      const bool doubled = std::find(std::begin(kCountEntersToo), std::end(kCountEntersToo), test->at("test").str()) != std::end(kCountEntersToo) &&
+      const bool doubled = std::find(std::begin(kCountEntersToo), std::end(kCountEntersToo), test->at("test").str()) !=
+                               std::end(kCountEntersToo) &&
                            expected.at("detections").i64() > 1;
-      EXPECT_TRUE(as_expected(expected.at("detections"), doubled ? 2 * count : count)) << expected.dump() << " but there were " << count;
+      EXPECT_TRUE(as_expected(expected.at("detections"), doubled ? 2 * count : count))
+          << expected.dump() << " but there were " << count;
     }
   }
   std::cout << run_count << " cases run, " << other_sources << " of other sources\n";

@@ -25,15 +25,13 @@ size_t width_of(ParamType type) {
     case ParamType::enumflags8:
     case ParamType::sigtype:
     case ParamType::l4proto:
-    case ParamType::sockfamily:
-      return 1;
+    case ParamType::sockfamily: return 1;
     case ParamType::int16:
     case ParamType::uint16:
     case ParamType::flags16:
     case ParamType::enumflags16:
     case ParamType::syscallid:
-    case ParamType::port:
-      return 2;
+    case ParamType::port: return 2;
     case ParamType::int32:
     case ParamType::uint32:
     case ParamType::flags32:
@@ -45,8 +43,7 @@ size_t width_of(ParamType type) {
     case ParamType::sigset:
     case ParamType::ipv4addr:
     case ParamType::fd32:
-    case ParamType::pid32:
-      return 4;
+    case ParamType::pid32: return 4;
     case ParamType::int64:
     case ParamType::uint64:
     case ParamType::errno_:
@@ -54,12 +51,9 @@ size_t width_of(ParamType type) {
     case ParamType::pid:
     case ParamType::reltime:
     case ParamType::abstime:
-    case ParamType::double_:
-      return 8;
-    case ParamType::ipv6addr:
-      return 16;
-    default:
-      return 0;
+    case ParamType::double_: return 8;
+    case ParamType::ipv6addr: return 16;
+    default: return 0;
   }
 }
 

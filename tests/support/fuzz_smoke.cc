@@ -28,21 +28,14 @@ Bytes mutated(Bytes bytes, std::mt19937& random) {
   for (unsigned change = 1 + random() % 4; change > 0 && !bytes.empty(); --change) {
     const size_t at = random() % bytes.size();
     switch (random() % 5) {
-      case 0:
-        bytes[at] ^= static_cast<uint8_t>(1u << (random() % 8));
-        break;
-      case 1:
-        bytes[at] = static_cast<uint8_t>(random());
-        break;
+      case 0: bytes[at] ^= static_cast<uint8_t>(1u << (random() % 8)); break;
+      case 1: bytes[at] = static_cast<uint8_t>(random()); break;
       case 2:
         std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(at), std::min<size_t>(4, bytes.size() - at),
                     random() % 2 ? 0xFF : 0);
         break;
-      case 3:
-        bytes.erase(bytes.begin() + static_cast<ptrdiff_t>(at));
-        break;
-      default:
-        bytes.insert(bytes.begin() + static_cast<ptrdiff_t>(at), bytes[random() % bytes.size()]);
+      case 3: bytes.erase(bytes.begin() + static_cast<ptrdiff_t>(at)); break;
+      default: bytes.insert(bytes.begin() + static_cast<ptrdiff_t>(at), bytes[random() % bytes.size()]);
     }
   }
   return bytes;

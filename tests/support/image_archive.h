@@ -9,7 +9,6 @@
 
 namespace quell::test {
 
-
 /// Writes the archive to `path`. /bin/busybox and a link for each of its commands, /etc/passwd, and `extra`: pairs of a
 /// path in the image and a file of this machine (executable there). The image's command sleeps. Errors: not_found (no
 /// busybox), io.

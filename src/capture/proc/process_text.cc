@@ -200,17 +200,10 @@ uint32_t portable_open_flags(uint32_t kernel_flags) {
   };
   uint32_t out = 0;
   switch (kernel_flags & O_ACCMODE) {
-    case O_RDONLY:
-      out = 1;
-      break;
-    case O_WRONLY:
-      out = 2;
-      break;
-    case O_RDWR:
-      out = 3;
-      break;
-    default:
-      break;
+    case O_RDONLY: out = 1; break;
+    case O_WRONLY: out = 2; break;
+    case O_RDWR: out = 3; break;
+    default: break;
   }
   // Some flags consist of several bits (O_SYNC holds O_DSYNC).
   for (const Pair& pair : kPairs)

@@ -110,15 +110,13 @@ uint32_t fixed_size(ParamType type) {
     case ParamType::enumflags8:
     case ParamType::sigtype:
     case ParamType::l4proto:
-    case ParamType::sockfamily:
-      return 1;
+    case ParamType::sockfamily: return 1;
     case ParamType::int16:
     case ParamType::uint16:
     case ParamType::flags16:
     case ParamType::enumflags16:
     case ParamType::syscallid:
-    case ParamType::port:
-      return 2;
+    case ParamType::port: return 2;
     case ParamType::int32:
     case ParamType::uint32:
     case ParamType::flags32:
@@ -130,8 +128,7 @@ uint32_t fixed_size(ParamType type) {
     case ParamType::sigset:
     case ParamType::ipv4addr:
     case ParamType::fd32:
-    case ParamType::pid32:
-      return 4;
+    case ParamType::pid32: return 4;
     case ParamType::int64:
     case ParamType::uint64:
     case ParamType::errno_:
@@ -139,10 +136,8 @@ uint32_t fixed_size(ParamType type) {
     case ParamType::pid:
     case ParamType::reltime:
     case ParamType::abstime:
-    case ParamType::double_:
-      return 8;
-    case ParamType::ipv6addr:
-      return 16;
+    case ParamType::double_: return 8;
+    case ParamType::ipv6addr: return 16;
     case ParamType::none:
     case ParamType::charbuf:
     case ParamType::fspath:
@@ -153,8 +148,7 @@ uint32_t fixed_size(ParamType type) {
     case ParamType::fdlist:
     case ParamType::dyn:
     case ParamType::charbufarray:
-    case ParamType::charbuf_pair_array:
-      return 0;
+    case ParamType::charbuf_pair_array: return 0;
   }
   return 0;
 }
@@ -214,15 +208,12 @@ Converter::Outcome Converter::convert(LooseEvent& event) {
     const CodeRule& rule = rules[event.code];
     event.nparams = std::min<uint32_t>(event.nparams, rule.nparams);  // a newer writer's surplus
     switch (rule.verdict) {
-      case CodeRule::Verdict::drop:
-        return finish(Outcome::merged);
-      case CodeRule::Verdict::pass:
-        return finish(Outcome::pass);
+      case CodeRule::Verdict::drop: return finish(Outcome::merged);
+      case CodeRule::Verdict::pass: return finish(Outcome::pass);
       case CodeRule::Verdict::pass_if_complete:
         if (event.nparams == rule.nparams) return finish(Outcome::pass);
         break;
-      case CodeRule::Verdict::convert:
-        break;
+      case CodeRule::Verdict::convert: break;
     }
     const Conversion* conversion = find_conversion(event.code, event.nparams);
     if (conversion == nullptr) {
@@ -231,17 +222,11 @@ Converter::Outcome Converter::convert(LooseEvent& event) {
       return finish(rule.verdict == CodeRule::Verdict::pass_if_complete ? Outcome::pass : Outcome::unknown);
     }
     switch (conversion->action) {
-      case Action::pass:
-        return finish(Outcome::pass);
-      case Action::store:
-        store(event);
-        return Outcome::merged;
-      case Action::store_and_pass:
-        store(event);
-        return Outcome::pass;
+      case Action::pass: return finish(Outcome::pass);
+      case Action::store: store(event); return Outcome::merged;
+      case Action::store_and_pass: store(event); return Outcome::pass;
       case Action::add_params:
-      case Action::change_type:
-        break;
+      case Action::change_type: break;
     }
 
     const bool fresh = conversion->action == Action::change_type;
@@ -268,11 +253,8 @@ Converter::Outcome Converter::convert(LooseEvent& event) {
             value = default_param(type);
           }
           break;
-        case From::default_value:
-          value = default_param(type);
-          break;
-        case From::no_value:
-          break;
+        case From::default_value: value = default_param(type); break;
+        case From::no_value: break;
         case From::container_json:
           write_container_json(event);
           value = {reinterpret_cast<const uint8_t*>(json_.c_str()), static_cast<uint32_t>(json_.size() + 1)};

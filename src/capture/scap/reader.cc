@@ -75,12 +75,9 @@ ScapSource::Block ScapSource::kind_of(uint32_t type) {
     case kEventFlagsV2Large:
     case kEventV1:
     case kEventV1Old:
-    case kEventFlagsV1:
-      return Block::event;
-    case kSectionHeader:
-      return Block::section;
-    default:
-      return Block::other;
+    case kEventFlagsV1: return Block::event;
+    case kSectionHeader: return Block::section;
+    default: return Block::other;
   }
 }
 
@@ -193,18 +190,14 @@ Result<Pull> ScapSource::fill(EventBatch& batch, uint64_t /*timeout_ns: a file n
     const auto type = load<uint32_t>(input_.here());
     Result<void> step;
     switch (kind_of(type)) {
-      case Block::event:
-        step = take_event(type, batch);
-        break;
+      case Block::event: step = take_event(type, batch); break;
       case Block::section:
         if (!batch.empty()) return Pull::more;  // these events belong to the tables that are about to go
         converter_.clear();
         restarted = true;
         step = read_section();
         break;
-      case Block::other:
-        step = skip_block();
-        break;
+      case Block::other: step = skip_block(); break;
     }
     if (!step) failure_ = std::move(step).error();
     if (failure_) break;
@@ -365,15 +358,12 @@ Result<void> ScapSource::take_event_v1(std::span<const uint8_t> bytes, uint16_t 
 
 void ScapSource::deliver_converted(LooseEvent& event, uint16_t cpu, bool state_only, EventBatch& batch) {
   switch (converter_.convert(event)) {
-    case Converter::Outcome::merged:
-      skip_event();
-      return;
+    case Converter::Outcome::merged: skip_event(); return;
     case Converter::Outcome::unknown:
       ++counters_.skipped_events;
       skip_event();
       return;
-    case Converter::Outcome::pass:
-      break;
+    case Converter::Outcome::pass: break;
   }
   Converter::assemble(event, scratch_);
   batch.append(scratch_, cpu, state_only || rules_[event.code].state_only, std::exchange(skipped_before_, 0));

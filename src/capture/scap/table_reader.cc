@@ -25,13 +25,9 @@ uint64_t for_each_entry(Bytes list, bool sized, bool counts_itself, Parse&& pars
     if (!sized) {
       const size_t before = reader.offset();
       switch (parse(reader)) {
-        case Entry::taken:
-          break;
-        case Entry::refused:
-          ++skipped;
-          break;
-        case Entry::unreadable:
-          return skipped + 1;
+        case Entry::taken: break;
+        case Entry::refused: ++skipped; break;
+        case Entry::unreadable: return skipped + 1;
       }
       if (reader.offset() == before) return skipped + 1;
       continue;
@@ -185,16 +181,12 @@ int process_list_version(uint32_t type) {
   if (type >= kProcessListV4 && type <= kProcessListV9) return static_cast<int>(type - kProcessListV4) + 4;
   switch (type) {
     case kProcessListV1:
-    case kProcessListV1Old:
-      return 1;
+    case kProcessListV1Old: return 1;
     case kProcessListV2:
-    case kProcessListV2Old:
-      return 2;
+    case kProcessListV2Old: return 2;
     case kProcessListV3:
-    case kProcessListV3Old:
-      return 3;
-    default:
-      return 0;
+    case kProcessListV3Old: return 3;
+    default: return 0;
   }
 }
 
@@ -212,35 +204,25 @@ bool TableReader::knows(uint32_t type) {
     case kInterfaceListV2:
     case kUserListV1:
     case kUserListV1Old:
-    case kUserListV2:
-      return true;
-    default:
-      return process_list_version(type) > 0;
+    case kUserListV2: return true;
+    default: return process_list_version(type) > 0;
   }
 }
 
 void TableReader::read(uint32_t type, Bytes body) {
   switch (type) {
     case kMachineInfo:
-    case kMachineInfoOld:
-      return read_machine(body);
+    case kMachineInfoOld: return read_machine(body);
     case kFdListV1:
-    case kFdListV1Old:
-      return read_fds(body, false);
-    case kFdListV2:
-      return read_fds(body, true);
+    case kFdListV1Old: return read_fds(body, false);
+    case kFdListV2: return read_fds(body, true);
     case kInterfaceListV1:
-    case kInterfaceListV1Old:
-      return read_interfaces(body, false);
-    case kInterfaceListV2:
-      return read_interfaces(body, true);
+    case kInterfaceListV1Old: return read_interfaces(body, false);
+    case kInterfaceListV2: return read_interfaces(body, true);
     case kUserListV1:
-    case kUserListV1Old:
-      return read_users(body, false);
-    case kUserListV2:
-      return read_users(body, true);
-    default:
-      return read_threads(body, process_list_version(type));
+    case kUserListV1Old: return read_users(body, false);
+    case kUserListV2: return read_users(body, true);
+    default: return read_threads(body, process_list_version(type));
   }
 }
 

@@ -134,9 +134,7 @@ void put_fd(int64_t number, const Fd& fd, ByteWriter& w) {
       w.write_str16(fd.name, kMaxPath);
       w.write(fd.dev);
       return;
-    default:
-      head(fd_number_of(fd.type));
-      w.write_str16(fd.name, kMaxPath);
+    default: head(fd_number_of(fd.type)); w.write_str16(fd.name, kMaxPath);
   }
 }
 

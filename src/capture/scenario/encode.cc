@@ -72,8 +72,7 @@ Result<uint64_t> number_of(const yaml::Node& node, const ParamSpec& spec) {
     case ParamType::bool_:
       if (bool truth = false; yaml::parse_bool(text, truth)) return uint64_t{truth};
       break;
-    default:
-      break;
+    default: break;
   }
   return node.error("'" + text + "' is no number that fits " + std::string(spec.name));
 }
@@ -117,15 +116,13 @@ size_t width_of(ParamType type) {
     case ParamType::enumflags8:
     case ParamType::sigtype:
     case ParamType::l4proto:
-    case ParamType::sockfamily:
-      return 1;
+    case ParamType::sockfamily: return 1;
     case ParamType::int16:
     case ParamType::uint16:
     case ParamType::flags16:
     case ParamType::enumflags16:
     case ParamType::syscallid:
-    case ParamType::port:
-      return 2;
+    case ParamType::port: return 2;
     case ParamType::int32:
     case ParamType::uint32:
     case ParamType::flags32:
@@ -137,8 +134,7 @@ size_t width_of(ParamType type) {
     case ParamType::sigset:
     case ParamType::ipv4addr:
     case ParamType::fd32:
-    case ParamType::pid32:
-      return 4;
+    case ParamType::pid32: return 4;
     case ParamType::int64:
     case ParamType::uint64:
     case ParamType::errno_:
@@ -146,10 +142,8 @@ size_t width_of(ParamType type) {
     case ParamType::pid:
     case ParamType::reltime:
     case ParamType::abstime:
-    case ParamType::double_:
-      return 8;
-    default:
-      return 0;
+    case ParamType::double_: return 8;
+    default: return 0;
   }
 }
 
@@ -205,10 +199,8 @@ Result<Bytes> encode_param(const yaml::Node& value, const ParamSpec& spec) {
   switch (spec.type) {
     case ParamType::charbuf:
     case ParamType::fspath:
-    case ParamType::fsrelpath:
-      return encode_text(text);
-    case ParamType::bytebuf:
-      return Bytes(text.begin(), text.end());
+    case ParamType::fsrelpath: return encode_text(text);
+    case ParamType::bytebuf: return Bytes(text.begin(), text.end());
     case ParamType::sockaddr: {
       IpAddress address;
       uint16_t port = 0;
@@ -239,8 +231,7 @@ Result<Bytes> encode_param(const yaml::Node& value, const ParamSpec& spec) {
       append_number(out, number);
       return out;
     }
-    default:
-      break;
+    default: break;
   }
   if (width_of(spec.type) == 0)
     return value.error("a scenario cannot give " + std::string(spec.name) + ": its type has no text form",

@@ -204,12 +204,9 @@ class Compilation {
 
   static LoadCode warning_code(const Finding& finding) {
     switch (finding.topic) {
-      case Finding::Topic::unsafe_na_check:
-        return LoadCode::unsafe_na_check;
-      case Finding::Topic::deprecated_item:
-        return LoadCode::deprecated_item;
-      case Finding::Topic::condition:
-        break;
+      case Finding::Topic::unsafe_na_check: return LoadCode::unsafe_na_check;
+      case Finding::Topic::deprecated_item: return LoadCode::deprecated_item;
+      case Finding::Topic::condition: break;
     }
     return LoadCode::compile_condition;
   }

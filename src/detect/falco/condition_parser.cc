@@ -483,28 +483,14 @@ class Parser {
       }
       const char c = ++i < raw.size() ? raw[i] : '\0';
       switch (c) {
-        case 'b':
-          value += '\b';
-          break;
-        case 'f':
-          value += '\f';
-          break;
-        case 'n':
-          value += '\n';
-          break;
-        case 'r':
-          value += '\r';
-          break;
-        case 't':
-          value += '\t';
-          break;
-        case '/':
-          value += '/';
-          break;
+        case 'b': value += '\b'; break;
+        case 'f': value += '\f'; break;
+        case 'n': value += '\n'; break;
+        case 'r': value += '\r'; break;
+        case 't': value += '\t'; break;
+        case '/': value += '/'; break;
         case '\\':
-        case ' ':
-          value += '\\';
-          break;  // an old spelling that published rules use
+        case ' ': value += '\\'; break;  // an old spelling that published rules use
         case 'x': {
           uint64_t byte = 0;
           if (i + 2 >= raw.size() || !is_hex(raw[i + 1]) || !is_hex(raw[i + 2]) ||

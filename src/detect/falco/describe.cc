@@ -117,7 +117,8 @@ std::string Loader::describe_rules(std::optional<std::string_view> only) const {
     writer.key("macros").begin_array();
     for (const MacroDetails& macro : all.macros) put_macro(writer, macro);
     writer.end_array();
-    writer.text("required_engine_version", store_.required_engine_versions.empty() ? "" : store_.required_engine_versions.back());
+    writer.text("required_engine_version",
+                store_.required_engine_versions.empty() ? "" : store_.required_engine_versions.back());
     writer.key("required_plugin_versions").begin_array();
     for (const auto& group : store_.required_plugins) {
       writer.begin_object();

@@ -54,20 +54,13 @@ Truth truth_of_event_number(const Check& check) {
   const auto number = event_number(check.values.front());
   if (!number) return Truth::possible;
   switch (check.op) {
-    case Op::eq:
-      return *number == 0 ? Truth::never : Truth::possible;
-    case Op::ne:
-      return *number == 0 ? Truth::always : Truth::possible;
-    case Op::lt:
-      return *number <= 1 ? Truth::never : Truth::possible;
-    case Op::le:
-      return *number == 0 ? Truth::never : Truth::possible;
-    case Op::gt:
-      return *number == 0 ? Truth::always : Truth::possible;
-    case Op::ge:
-      return *number <= 1 ? Truth::always : Truth::possible;
-    default:
-      return Truth::possible;
+    case Op::eq: return *number == 0 ? Truth::never : Truth::possible;
+    case Op::ne: return *number == 0 ? Truth::always : Truth::possible;
+    case Op::lt: return *number <= 1 ? Truth::never : Truth::possible;
+    case Op::le: return *number == 0 ? Truth::never : Truth::possible;
+    case Op::gt: return *number == 0 ? Truth::always : Truth::possible;
+    case Op::ge: return *number <= 1 ? Truth::always : Truth::possible;
+    default: return Truth::possible;
   }
 }
 
@@ -77,15 +70,11 @@ class Analysis {
 
   EventSet events(const Expr& expr, bool negated) {
     switch (expr.kind) {
-      case Expr::Kind::negation:
-        return events(*expr.children.front(), !negated);
-      case Expr::Kind::check:
-        return events(expr.check, negated);
-      case Expr::Kind::macro:
-        return everything();
+      case Expr::Kind::negation: return events(*expr.children.front(), !negated);
+      case Expr::Kind::check: return events(expr.check, negated);
+      case Expr::Kind::macro: return everything();
       case Expr::Kind::all:
-      case Expr::Kind::any:
-        break;
+      case Expr::Kind::any: break;
     }
     const bool meets = (expr.kind == Expr::Kind::all) != negated;
     EventSet set = meets ? everything() : EventSet();

@@ -1,6 +1,5 @@
 #include "detect/falco/problem.h"
 
-
 #include <array>
 
 #include "base/json.h"
@@ -150,12 +149,9 @@ std::string_view code_text(LoadCode code) { return kCodes[static_cast<size_t>(co
 
 std::string_view to_string(SchemaStatus status) {
   switch (status) {
-    case SchemaStatus::none:
-      return "none";
-    case SchemaStatus::ok:
-      return "ok";
-    case SchemaStatus::failed:
-      return "failed";
+    case SchemaStatus::none: return "none";
+    case SchemaStatus::ok: return "ok";
+    case SchemaStatus::failed: return "failed";
   }
   return "none";
 }

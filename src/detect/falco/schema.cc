@@ -111,16 +111,11 @@ class Checker {
     bool truth = false;
     uint64_t number = 0;
     switch (shape) {
-      case Shape::text:
-        return expect(value.is_scalar(), "a single value");
-      case Shape::text_or_null:
-        return expect(value.is_scalar() || value.is_null(), "a single value");
-      case Shape::boolean:
-        return expect(value.is_scalar() && yaml::parse_bool(value.text(), truth), "true or false");
-      case Shape::number:
-        return expect(value.is_scalar() && parse_u64(value.text(), number), "a whole number");
-      case Shape::priority:
-        return expect(value.is_scalar() && parse_priority(value.text()).has_value(), "a priority");
+      case Shape::text: return expect(value.is_scalar(), "a single value");
+      case Shape::text_or_null: return expect(value.is_scalar() || value.is_null(), "a single value");
+      case Shape::boolean: return expect(value.is_scalar() && yaml::parse_bool(value.text(), truth), "true or false");
+      case Shape::number: return expect(value.is_scalar() && parse_u64(value.text(), number), "a whole number");
+      case Shape::priority: return expect(value.is_scalar() && parse_priority(value.text()).has_value(), "a priority");
       case Shape::texts:
         expect(value.is_sequence(), "a sequence");
         for (const yaml::Node* item : value.items())

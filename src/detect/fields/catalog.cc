@@ -155,7 +155,9 @@ FieldLookup find_field(std::string_view name, const std::optional<std::string>& 
   }
   if (ref.arg.given && (row->arg == Arg::optional_index || row->arg == Arg::required_index)) {
     if (!parse_i64(ref.arg.text, ref.arg.index) || ref.arg.index < 0)
-      return {{}, error("filter error: the argument of " + std::string(row->name) + " must be a number, not '" + ref.arg.text + "'")};
+      return {{},
+              error("filter error: the argument of " + std::string(row->name) + " must be a number, not '" +
+                    ref.arg.text + "'")};
     ref.several = Several::no;
   }
   if (row->name == "evt.arg" || row->name == "evt.rawarg") {
@@ -170,11 +172,13 @@ bool is_field_text(std::string_view text) {
   const size_t bracket = text.find('[');
   if (bracket == std::string_view::npos) return find_field(text, {}).field.has_value();
   if (text.back() != ']') return false;
-  return find_field(text.substr(0, bracket), std::string(text.substr(bracket + 1, text.size() - bracket - 2))).field.has_value();
+  return find_field(text.substr(0, bracket), std::string(text.substr(bracket + 1, text.size() - bracket - 2)))
+      .field.has_value();
 }
 
 bool is_transformer(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"tolower", "toupper", "b64", "basename", "len", "join", "concat", "getopt"};
+  static constexpr std::string_view kNames[] = {"tolower", "toupper", "b64",    "basename",
+                                                "len",     "join",    "concat", "getopt"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 

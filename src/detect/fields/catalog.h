@@ -14,12 +14,14 @@ namespace quell::detect {
 /// Visits every row, in lookup order.
 template <typename Visit>
 void for_each_field(Visit&& visit) {
-  for (const auto rows : {evt_fields(), proc_fields(), user_fields(), fd_fields(), fs_path_fields(), container_fields()})
+  for (const auto rows :
+       {evt_fields(), proc_fields(), user_fields(), fd_fields(), fs_path_fields(), container_fields()})
     for (const FieldSpec& row : rows) visit(row);
 }
 
-/// The field that `name` with the bracket argument `arg` means. The longest known name that is a prefix of `name` wins; what
-/// follows it after a dot is the argument ("evt.arg.flags", "container.label.app"). On failure the Finding says why.
+/// The field that `name` with the bracket argument `arg` means. The longest known name that is a prefix of `name` wins;
+/// what follows it after a dot is the argument ("evt.arg.flags", "container.label.app"). On failure the Finding says
+/// why.
 struct FieldLookup {
   std::optional<FieldRef> field;
   Finding finding;  // valid when there is no field

@@ -86,8 +86,10 @@ Value mount_part(X x, const FieldArg& a, std::string (*render)(const Mount&)) {
   const Mount* mount = find_mount(x, a, kSearched);
   return mount == nullptr ? Value{} : text_in(x, render(*mount));
 }
-#define QUELL_MOUNT(searched, expression) \
-  [](X x, const FieldArg& a) { return mount_part<&Mount::searched>(x, a, [](const Mount& m) -> std::string { return (expression); }); }
+#define QUELL_MOUNT(searched, expression)                                                                  \
+  [](X x, const FieldArg& a) {                                                                             \
+    return mount_part<&Mount::searched>(x, a, [](const Mount& m) -> std::string { return (expression); }); \
+  }
 
 uint64_t start_ns(X x) { return x.thread() == nullptr ? 0 : x.thread()->pidns_init_start_ns; }
 
@@ -121,6 +123,8 @@ Value pod_ip(X x, C c) {
 
 Value never(X, const FieldArg&) { return {}; }
 
+// One row is one field, on one line.
+// clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "container.id", .scope = Scope::lineage, .get = id, .doc = "First 12 characters of the container's id; host for host processes.", .example = "container.id != host"},
     {.name = "container.full_id", .scope = Scope::lineage, .get = text<&Container::full_id>, .doc = "Full id."},
@@ -169,6 +173,7 @@ constexpr FieldSpec kFields[] = {
     QUELL_GONE("k8s.ns.id", Arg::none) QUELL_GONE("k8s.ns.label", Arg::required_key) QUELL_GONE("k8s.ns.labels", Arg::none)
 #undef QUELL_GONE
 };
+// clang-format on
 #undef QUELL_MOUNT
 
 }  // namespace

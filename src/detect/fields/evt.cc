@@ -44,8 +44,8 @@ bool is_meta(const Event& event) { return event.spec().source == EventClass::met
 
 Value category(const Extract& x, const FieldArg&) {
   static constexpr std::string_view kNames[] = {
-      "unknown", "other", "file", "net", "IPC", "memory", "process", "sleep", "system", "signal", "user",
-      "time", "processing", "", "", "", "wait", "scheduler", "internal"};
+      "unknown", "other", "file",       "net", "IPC", "memory", "process", "sleep",     "system",  "signal",
+      "user",    "time",  "processing", "",    "",    "",       "wait",    "scheduler", "internal"};
   const EventCategory category = x.event().spec().category;
   if (category != EventCategory::io_read && category != EventCategory::io_write && category != EventCategory::io_other)
     return Value::text(kNames[static_cast<size_t>(category)]);
@@ -237,8 +237,7 @@ Value error_count(const Extract& x, const FieldArg&) {
 Value type_is(const Extract& x, const FieldArg& a) {
   // Only the first pair of the table with that name counts, so re-versioned events never match; kept as users know it.
   for (const EventSpec& event : kEventTable)
-    if (event.name == a.text)
-      return Value::number((x.event().code() | 1) == (event.code | 1) ? 1 : 0);
+    if (event.name == a.text) return Value::number((x.event().code() | 1) == (event.code | 1) ? 1 : 0);
   return Value::number(0);
 }
 
@@ -255,11 +254,11 @@ struct Sides {
   int dirfd, path, dest_dirfd, dest_path;
 };
 constexpr Sides kSides[] = {
-    {ev::SYSCALL_RENAMEAT_X, 1, 2, 3, 4},      {ev::SYSCALL_RENAMEAT2_X, 1, 2, 3, 4},
-    {ev::SYSCALL_SYMLINKAT_X, 2, 3, -1, 1},    {ev::SYSCALL_OPENAT_2_X, 1, 2, -2, -1},
-    {ev::SYSCALL_OPENAT2_X, 1, 2, -2, -1},     {ev::SYSCALL_OPEN_BY_HANDLE_AT_X, -1, 3, -2, -1},
-    {ev::SYSCALL_LINKAT_2_X, 1, 2, 3, 4},      {ev::SYSCALL_UNLINKAT_2_X, 1, 2, -2, -1},
-    {ev::SYSCALL_MKDIRAT_X, 1, 2, -2, -1},     {ev::SYSCALL_FCHMODAT_X, 1, 2, -2, -1},
+    {ev::SYSCALL_RENAMEAT_X, 1, 2, 3, 4},   {ev::SYSCALL_RENAMEAT2_X, 1, 2, 3, 4},
+    {ev::SYSCALL_SYMLINKAT_X, 2, 3, -1, 1}, {ev::SYSCALL_OPENAT_2_X, 1, 2, -2, -1},
+    {ev::SYSCALL_OPENAT2_X, 1, 2, -2, -1},  {ev::SYSCALL_OPEN_BY_HANDLE_AT_X, -1, 3, -2, -1},
+    {ev::SYSCALL_LINKAT_2_X, 1, 2, 3, 4},   {ev::SYSCALL_UNLINKAT_2_X, 1, 2, -2, -1},
+    {ev::SYSCALL_MKDIRAT_X, 1, 2, -2, -1},  {ev::SYSCALL_FCHMODAT_X, 1, 2, -2, -1},
     {ev::SYSCALL_FCHOWNAT_X, 1, 2, -2, -1},
 };
 Value abspath(const Extract& x, const FieldArg& a) {
@@ -280,6 +279,8 @@ Value abspath(const Extract& x, const FieldArg& a) {
 uint64_t since_first(const Extract& x) { return x.event().ts_ns() - x.context.first_ts_ns; }
 Value zero(const Extract&, const FieldArg&) { return Value::number(0); }
 
+// One row is one field, on one line.
+// clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "evt.num", .type = Type::uint64, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.context.number); },
      .doc = "Running number of the event; the first is 1.", .example = "evt.num >= 0"},
@@ -382,6 +383,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "evt.buflen.net.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::net, Io::in>, .doc = "Bytes received."},
     {.name = "evt.buflen.net.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::net, Io::out>, .doc = "Bytes sent."},
 };
+// clang-format on
 
 }  // namespace
 

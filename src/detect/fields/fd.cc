@@ -96,7 +96,8 @@ Value name_from_event(X x, bool raw) {
     }
     case ev::SYSCALL_OPEN_BY_HANDLE_AT_X: {
       const std::string_view path = event.param(3).text();
-      if (path.empty() || path[0] == '/') return raw ? Value::text(path) : text_in(x, path.empty() ? path : absolute_path("", path));
+      if (path.empty() || path[0] == '/')
+        return raw ? Value::text(path) : text_in(x, path.empty() ? path : absolute_path("", path));
       return text_in(x, absolute_path(x.thread()->group().cwd, path));
     }
     default: return Value::text("");
@@ -244,8 +245,13 @@ Value is_server(X x, const FieldArg&) {
 Value from_entry(X x, Value (*get)(X, const Fd&)) {
   return has_fd_fields(x) && x.context.fd != nullptr ? get(x, *x.context.fd) : Value{};
 }
-#define QUELL_FD(expression) \
-  [](X x, const FieldArg&) { return from_entry(x, [](X e, const Fd& fd) -> Value { (void)e; return (expression); }); }
+#define QUELL_FD(expression)                              \
+  [](X x, const FieldArg&) {                              \
+    return from_entry(x, [](X e, const Fd& fd) -> Value { \
+      (void)e;                                            \
+      return (expression);                                \
+    });                                                   \
+  }
 
 std::string_view container_id(X x) {
   const ContainerSlot* slot = x.thread()->container;
@@ -306,6 +312,8 @@ constexpr uint8_t kFd = kNeedsFdClass;
 constexpr uint8_t kEnds = kNeedsFdClass | kFilterOnly | kNoTransformers | kNoRightSide;
 constexpr uint8_t kDomain = kNeedsFdClass | kNoTransformers | kNoRightSide;
 
+// One row is one field, on one line.
+// clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "fd.num", .type = Type::int64, .flags = kFd, .get = [](X x, const FieldArg&) { return has_fd_fields(x) ? Value::integer(x.context.fd_number) : Value{}; }, .doc = "Number of the descriptor, -1 when its creation failed.", .example = "fd.num >= 0"},
     {.name = "fd.type", .flags = kFd, .get = type, .doc = "Kind of descriptor: file, directory, ipv4, unix, pipe …", .example = "fd.type in (ipv4, ipv6)"},
@@ -360,6 +368,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "fdlist.cports", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<2>); }, .doc = "Client ports of their sockets."},
     {.name = "fdlist.sports", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<3>); }, .doc = "Server ports of their sockets."},
 };
+// clang-format on
 #undef QUELL_FD
 
 }  // namespace

@@ -33,7 +33,7 @@ enum class Several : uint8_t {
 
 enum FieldFlag : uint8_t {
   kNoTransformers = 1,
-  kNoRightSide = 2,   // refused in val()
+  kNoRightSide = 2,  // refused in val()
   kFilterOnly = 4,
   kOutputOnly = 8,
   kDeprecated = 16,
@@ -84,10 +84,9 @@ std::span<const FieldSpec> container_fields();
 struct FieldRef {
   const FieldSpec* spec = nullptr;
   FieldArg arg;
-  Type type = Type::text;  // spec->type, but for evt.rawarg the parameter's
+  Type type = Type::text;         // spec->type, but for evt.rawarg the parameter's
   Several several = Several::no;  // spec->several unless an index picks one
-  std::string text;        // "evt.arg.flags", "proc.aname[2]"
+  std::string text;               // "evt.arg.flags", "proc.aname[2]"
 };
-
 
 }  // namespace quell::detect

@@ -6,11 +6,11 @@ namespace {
 
 // How a relative path is made absolute. The oddities are those of the reference: rules were written against them.
 enum class Join : uint8_t {
-  cwd,           // the working directory
-  dirfd,         // the directory descriptor, with AT_FDCWD and unknown ones resolved properly
-  known_dirfd,   // the descriptor's directory, "<UNKNOWN>" if it is none (AT_FDCWD too)
-  entry,         // the name of the event's own descriptor, "<UNKNOWN>" if there is none
-  unknown,       // always "<UNKNOWN>"
+  cwd,          // the working directory
+  dirfd,        // the directory descriptor, with AT_FDCWD and unknown ones resolved properly
+  known_dirfd,  // the descriptor's directory, "<UNKNOWN>" if it is none (AT_FDCWD too)
+  entry,        // the name of the event's own descriptor, "<UNKNOWN>" if there is none
+  unknown,      // always "<UNKNOWN>"
 };
 struct Path {
   int8_t param = -1;  // -2: name of the descriptor
@@ -99,6 +99,8 @@ Value path(const Extract& x, const FieldArg&) {
   return path_text(x, row->*kWhich, kRaw);
 }
 
+// One row is one field, on one line.
+// clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "fs.path.name", .get = path<&Row::name, false>, .doc = "Path of the call, absolute.", .example = "fs.path.name startswith /etc/"},
     {.name = "fs.path.nameraw", .get = path<&Row::name, true>, .doc = "Path of the call as given."},
@@ -107,6 +109,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "fs.path.target", .get = path<&Row::target, false>, .doc = "Target path, absolute (of link and symlink: the old name)."},
     {.name = "fs.path.targetraw", .get = path<&Row::target, true>, .doc = "Target path as given."},
 };
+// clang-format on
 
 }  // namespace
 

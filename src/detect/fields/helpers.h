@@ -17,7 +17,8 @@ Value format_in(const Extract& x, fmt::format_string<Args...> format, Args&&... 
   return text_in(x, {buffer.data(), buffer.size()});
 }
 
-/// Name of the directory that a dirfd parameter means, for joining: cwd for AT_FDCWD, the descriptor's path, else "<UNKNOWN>".
+/// Name of the directory that a dirfd parameter means, for joining: cwd for AT_FDCWD, the descriptor's path, else
+/// "<UNKNOWN>".
 inline std::string_view directory_of(const Extract& x, int64_t dirfd) {
   const Thread* thread = x.thread();
   if (thread == nullptr) return "<UNKNOWN>";

@@ -1,4 +1,5 @@
-// Parameters as text: evt.arg, evt.args. Each has a raw text and, for many types, a resolved one (names instead of numbers).
+// Parameters as text: evt.arg, evt.args. Each has a raw text and, for many types, a resolved one (names instead of
+// numbers).
 #include <ctime>
 
 #include "base/text.h"
@@ -189,8 +190,7 @@ ParamText render(const Extract& x, size_t index, const ParamSpec& spec, const Pa
     }
     case ParamType::bytebuf:
     case ParamType::charbufarray:
-    case ParamType::charbuf_pair_array:
-      return {printable({reinterpret_cast<const char*>(param.data), param.len}), ""};
+    case ParamType::charbuf_pair_array: return {printable({reinterpret_cast<const char*>(param.data), param.len}), ""};
     case ParamType::sockaddr: return {sockaddr_text(param.bytes()), ""};
     case ParamType::socktuple: return {socktuple_text(param.bytes()), ""};
     case ParamType::fdlist: return {fdlist_text(x, param.bytes()), ""};

@@ -23,14 +23,47 @@ Value id_or_absent(int64_t id) { return id < -1 || id > int64_t{UINT32_MAX} ? Va
 Value nonzero(uint64_t ns) { return ns == 0 ? Value{} : Value::number(ns); }
 
 std::string cap_names(uint64_t set) {
-  static constexpr std::string_view kNames[] = {
-      "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-      "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
-      "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
-      "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-      "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
-      "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
-      "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE"};
+  static constexpr std::string_view kNames[] = {"CAP_CHOWN",
+                                                "CAP_DAC_OVERRIDE",
+                                                "CAP_DAC_READ_SEARCH",
+                                                "CAP_FOWNER",
+                                                "CAP_FSETID",
+                                                "CAP_KILL",
+                                                "CAP_SETGID",
+                                                "CAP_SETUID",
+                                                "CAP_SETPCAP",
+                                                "CAP_LINUX_IMMUTABLE",
+                                                "CAP_NET_BIND_SERVICE",
+                                                "CAP_NET_BROADCAST",
+                                                "CAP_NET_ADMIN",
+                                                "CAP_NET_RAW",
+                                                "CAP_IPC_LOCK",
+                                                "CAP_IPC_OWNER",
+                                                "CAP_SYS_MODULE",
+                                                "CAP_SYS_RAWIO",
+                                                "CAP_SYS_CHROOT",
+                                                "CAP_SYS_PTRACE",
+                                                "CAP_SYS_PACCT",
+                                                "CAP_SYS_ADMIN",
+                                                "CAP_SYS_BOOT",
+                                                "CAP_SYS_NICE",
+                                                "CAP_SYS_RESOURCE",
+                                                "CAP_SYS_TIME",
+                                                "CAP_SYS_TTY_CONFIG",
+                                                "CAP_MKNOD",
+                                                "CAP_LEASE",
+                                                "CAP_AUDIT_WRITE",
+                                                "CAP_AUDIT_CONTROL",
+                                                "CAP_SETFCAP",
+                                                "CAP_MAC_OVERRIDE",
+                                                "CAP_MAC_ADMIN",
+                                                "CAP_SYSLOG",
+                                                "CAP_WAKE_ALARM",
+                                                "CAP_BLOCK_SUSPEND",
+                                                "CAP_AUDIT_READ",
+                                                "CAP_PERFMON",
+                                                "CAP_BPF",
+                                                "CAP_CHECKPOINT_RESTORE"};
   std::string out;
   for (size_t i = 0; i < std::size(kNames); ++i)
     if ((set >> i) & 1) {
@@ -204,7 +237,8 @@ Value of_leader(X x, T t) {
 Value loginshellid(X x, T t) {
   int64_t found = -1;
   int steps = 0;
-  for (const Thread* at = &t.group(); at != nullptr && steps < kMaxAncestors; at = x.context.state->parent(*at), ++steps)
+  for (const Thread* at = &t.group(); at != nullptr && steps < kMaxAncestors;
+       at = x.context.state->parent(*at), ++steps)
     if (at->comm.size() >= 2 && at->comm.compare(at->comm.size() - 2, 2, "sh") == 0) found = at->pid;
   return found < 0 ? Value{} : Value::integer(found);
 }
@@ -235,8 +269,14 @@ Value std_fd(X, T t) {
 
 Value never(X, const FieldArg&) { return {}; }
 
-#define QUELL_OWN(expression) with_thread<[](X x, T t) -> Value { (void)x, (void)t; return (expression); }>
+#define QUELL_OWN(expression)         \
+  with_thread<[](X x, T t) -> Value { \
+    (void)x, (void)t;                 \
+    return (expression);              \
+  }>
 
+// One row is one field, on one line.
+// clang-format off
 constexpr FieldSpec kFields[] = {
     // identity
     {.name = "proc.pid", .type = Type::int64, .scope = Scope::process, .get = QUELL_OWN(id_or_absent(t.pid)), .doc = "Process id.", .example = "proc.pid = 1"},
@@ -332,6 +372,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "proc.is_container_liveness_probe", .type = Type::boolean, .flags = kDeprecated, .get = never, .doc = "Always absent. Deprecated."},
     {.name = "proc.is_container_readiness_probe", .type = Type::boolean, .flags = kDeprecated, .get = never, .doc = "Always absent. Deprecated."},
 };
+// clang-format on
 #undef QUELL_OWN
 
 }  // namespace

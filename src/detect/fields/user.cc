@@ -39,6 +39,8 @@ Value loginuid(const Extract&, const Thread& t) {
 }
 Value loginname(const Extract& x, const Thread& t) { return name_of(x, t, t.loginuid); }
 
+// One row is one field, on one line.
+// clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "user.uid", .type = Type::uint32, .scope = Scope::process, .get = with_thread<uid>, .doc = "Effective user id.", .example = "user.uid = 0"},
     {.name = "user.name", .get = user_name, .doc = "Name of the effective user; <NA> if unknown.", .example = "user.name = root"},
@@ -49,6 +51,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "group.gid", .type = Type::uint32, .scope = Scope::process, .get = with_thread<gid>, .doc = "Effective group id."},
     {.name = "group.name", .get = with_thread<group_name>, .doc = "Name of the effective group; <NA> if unknown."},
 };
+// clang-format on
 
 }  // namespace
 

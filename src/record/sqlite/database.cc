@@ -15,43 +15,32 @@ Code code_of(int result) {
   switch (result & 0xFF) {
     case SQLITE_FULL:
     case SQLITE_IOERR:
-    case SQLITE_NOMEM:
-      return Code::io;
+    case SQLITE_NOMEM: return Code::io;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return Code::malformed;
+    case SQLITE_NOTADB: return Code::malformed;
     case SQLITE_PERM:
     case SQLITE_READONLY:
-    case SQLITE_AUTH:
-      return Code::permission_denied;
+    case SQLITE_AUTH: return Code::permission_denied;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return Code::timeout;
-    case SQLITE_CANTOPEN:
-      return Code::io;
-    default:
-      return Code::internal;
+    case SQLITE_LOCKED: return Code::timeout;
+    case SQLITE_CANTOPEN: return Code::io;
+    default: return Code::internal;
   }
 }
 
 std::string_view remedy(int result) {
   switch (result & 0xFF) {
-    case SQLITE_FULL:
-      return "; free space on that disk, or move the data directory with --data-dir";
+    case SQLITE_FULL: return "; free space on that disk, or move the data directory with --data-dir";
     case SQLITE_IOERR:
       return "; check that the disk has room and is healthy, or move the data directory with --data-dir";
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return "; move the file away (a .bak copy may stand beside it) and start again";
+    case SQLITE_NOTADB: return "; move the file away (a .bak copy may stand beside it) and start again";
     case SQLITE_READONLY:
     case SQLITE_PERM:
-    case SQLITE_CANTOPEN:
-      return "; check the owner and the mode of the data directory";
+    case SQLITE_CANTOPEN: return "; check the owner and the mode of the data directory";
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return "; another program holds the file open for writing";
-    default:
-      return "";
+    case SQLITE_LOCKED: return "; another program holds the file open for writing";
+    default: return "";
   }
 }
 

@@ -28,12 +28,9 @@ std::string runtime_proof(const ContainerNow& now, std::string_view extra_name =
 
 std::string_view to_string(os::Frozen frozen) {
   switch (frozen) {
-    case os::Frozen::no:
-      return "thawed";
-    case os::Frozen::freezing:
-      return "freezing";
-    case os::Frozen::yes:
-      return "frozen";
+    case os::Frozen::no: return "thawed";
+    case os::Frozen::freezing: return "freezing";
+    case os::Frozen::yes: return "frozen";
   }
   return "unknown";
 }
@@ -86,18 +83,12 @@ class ContainerRespawnWatcher final : public Watcher {
 
 std::string_view to_string(ContainerNow::State state) {
   switch (state) {
-    case State::missing:
-      return "missing";
-    case State::ended:
-      return "exited";
-    case State::replaced:
-      return "started_again";
-    case State::running:
-      return "running";
-    case State::paused:
-      return "paused";
-    case State::unreachable:
-      return "unreachable";
+    case State::missing: return "missing";
+    case State::ended: return "exited";
+    case State::replaced: return "started_again";
+    case State::running: return "running";
+    case State::paused: return "paused";
+    case State::unreachable: return "unreachable";
   }
   return "unknown";
 }
@@ -105,16 +96,11 @@ std::string_view to_string(ContainerNow::State state) {
 std::string_view to_string(os::ContainerStatus::State state) {
   using enum os::ContainerStatus::State;
   switch (state) {
-    case created:
-      return "created";
-    case running:
-      return "running";
-    case paused:
-      return "paused";
-    case exited:
-      return "exited";
-    case unknown:
-      break;
+    case created: return "created";
+    case running: return "running";
+    case paused: return "paused";
+    case exited: return "exited";
+    case unknown: break;
   }
   return "unknown";
 }
@@ -138,18 +124,10 @@ ContainerNow ask(const World& world, const Target& target) {
   const bool same = now.status.info != nullptr && now.status.info->started_at == target.started_at;
   switch (now.status.state) {
     case os::ContainerStatus::State::created:
-    case os::ContainerStatus::State::exited:
-      now.state = State::ended;
-      break;
-    case os::ContainerStatus::State::running:
-      now.state = same ? State::running : State::replaced;
-      break;
-    case os::ContainerStatus::State::paused:
-      now.state = same ? State::paused : State::replaced;
-      break;
-    case os::ContainerStatus::State::unknown:
-      now.error = "the runtime does not know the container's state";
-      break;
+    case os::ContainerStatus::State::exited: now.state = State::ended; break;
+    case os::ContainerStatus::State::running: now.state = same ? State::running : State::replaced; break;
+    case os::ContainerStatus::State::paused: now.state = same ? State::paused : State::replaced; break;
+    case os::ContainerStatus::State::unknown: now.error = "the runtime does not know the container's state"; break;
   }
   return now;
 }
@@ -234,16 +212,13 @@ Look look_ended(const World& world, const Target& target) {
   const ContainerNow now = ask(world, target);
   switch (now.state) {
     case State::missing:
-    case State::ended:
-      return {Seen::in_effect, "", runtime_proof(now)};
+    case State::ended: return {Seen::in_effect, "", runtime_proof(now)};
     case State::replaced:
       return {Seen::replaced, fmt::format("respawned: container {} was started again", display_name(target)),
               runtime_proof(now)};
     case State::running:
-    case State::paused:
-      return {Seen::not_in_effect, "the container still runs", runtime_proof(now)};
-    case State::unreachable:
-      break;
+    case State::paused: return {Seen::not_in_effect, "the container still runs", runtime_proof(now)};
+    case State::unreachable: break;
   }
   return cannot_tell(now);
 }
@@ -287,16 +262,11 @@ Look look_frozen(const World& world, const Target& target) {
   const ContainerNow now = ask(world, target);
   switch (now.state) {
     case State::missing:
-    case State::ended:
-      return {Seen::ended, "the container has ended", runtime_proof(now)};
-    case State::replaced:
-      return {Seen::replaced, "the container was started again", runtime_proof(now)};
-    case State::running:
-      return {Seen::not_in_effect, "the container runs", runtime_proof(now)};
-    case State::unreachable:
-      return cannot_tell(now);
-    case State::paused:
-      break;
+    case State::ended: return {Seen::ended, "the container has ended", runtime_proof(now)};
+    case State::replaced: return {Seen::replaced, "the container was started again", runtime_proof(now)};
+    case State::running: return {Seen::not_in_effect, "the container runs", runtime_proof(now)};
+    case State::unreachable: return cannot_tell(now);
+    case State::paused: break;
   }
   const auto frozen = world.os.freezer_state(now.status.pid);
   if (!frozen) {
@@ -313,16 +283,11 @@ Look look_running(const World& world, const Target& target) {
   const ContainerNow now = ask(world, target);
   switch (now.state) {
     case State::missing:
-    case State::ended:
-      return {Seen::ended, "the container has ended", runtime_proof(now)};
-    case State::replaced:
-      return {Seen::replaced, "the container was started again", runtime_proof(now)};
-    case State::paused:
-      return {Seen::not_in_effect, "the container is paused", runtime_proof(now)};
-    case State::unreachable:
-      return cannot_tell(now);
-    case State::running:
-      break;
+    case State::ended: return {Seen::ended, "the container has ended", runtime_proof(now)};
+    case State::replaced: return {Seen::replaced, "the container was started again", runtime_proof(now)};
+    case State::paused: return {Seen::not_in_effect, "the container is paused", runtime_proof(now)};
+    case State::unreachable: return cannot_tell(now);
+    case State::running: break;
   }
   const auto frozen = world.os.freezer_state(now.status.pid);
   // A cgroup without a freezer of its own cannot be frozen.
