@@ -138,6 +138,7 @@ Result<void> Daemon::open_lane() {
   sensor.scope = scope_.sensor;
   sensor.interest = detect::wanted_event_codes(*rules_->program);
   sensor.scan = scan_machine;
+  detect::start_resolving(*rules_->program);
   QUELL_TRY(std::unique_ptr<capture::LiveSource> source, capture::open_ebpf(sensor));
   LiveLane::Options lane;
   lane.tables = live_table_options();
@@ -195,6 +196,7 @@ void Daemon::reload_rules() {
   }
   reload_error_.clear();
   rules_ = *std::move(loaded);
+  detect::start_resolving(*rules_->program);
   lane_->set_rules(rules_);
   log::info("detect", "rules were read again: {} in force", detect::rule_count(*rules_->program));
 }

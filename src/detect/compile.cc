@@ -336,4 +336,9 @@ Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const Engin
 std::vector<bool> wanted_event_codes(const Program& program) { return program.wanted; }
 size_t rule_count(const Program& program) { return program.enabled_rules; }
 
+void start_resolving(const Program& program) {
+  constexpr unsigned kIntervalS = 60;
+  program.domains->start(kIntervalS);
+}
+
 }  // namespace quell::detect

@@ -317,7 +317,9 @@ void StateTables::Impl::on_exec(const Event& event) {
   // The other threads are gone, whichever of them called: the kernel gave the caller the main thread's id.
   while (entry.first_member != nullptr) remove(*entry.first_member, entry.tid);
   const int64_t pid = has_value(event, kPid) ? event.param(kPid).i64() : entry.pid;
-  const int64_t ptid = entry.ptid <= 0 && has_value(event, kPtid) ? event.param(kPtid).i64() : entry.ptid;
+  // A parent that is not in the table may have gone unseen, outside of the scope; the event names the one of now.
+  const bool orphaned = entry.ptid <= 0 || threads_.find(entry.ptid) == nullptr;
+  const int64_t ptid = orphaned && has_value(event, kPtid) ? event.param(kPtid).i64() : entry.ptid;
   if (pid != entry.pid || ptid != entry.ptid) threads_.set_identity(entry, pid, ptid);
   entry.placeholder = false;
   if (entry.dead) {
