@@ -84,6 +84,6 @@ int main(int argc, char** argv) {
   report("latency.loaded", measure(**group, **sensor, target, samples), samples);
   kill(load, SIGKILL);
   waitpid(load, nullptr, 0);
-  figure("latency.lost", (*sensor)->metric("quell_events_lost_total"), "events");
+  figure("latency.lost", (*sensor)->metric("quell_capture_lost_events_total"), "events");
   return 0;
 }

@@ -50,17 +50,17 @@ int measure(bool quick, const std::string& rules_name, const std::vector<std::st
     }
     for (size_t i = 0; i < std::size(kLoads); ++i) {
       const uint64_t count = quick ? kLoads[i].quick_count : kLoads[i].count;
-      const double events_before = (*sensor)->metric("quell_events_total");
+      const double events_before = (*sensor)->metric("quell_capture_events_total");
       const double cpu_before = (*sensor)->cpu_s();
       with[i].push_back((*group)->run([&] { return kLoads[i].work(count); }));
       while (!(*sensor)->read_line(300).empty()) {
       }
       if (kLoads[i].work == load_open_read_close) {
         sensor_cpu += (*sensor)->cpu_s() - cpu_before;
-        events += (*sensor)->metric("quell_events_total") - events_before;
+        events += (*sensor)->metric("quell_capture_events_total") - events_before;
       }
     }
-    lost += (*sensor)->metric("quell_events_lost_total");
+    lost += (*sensor)->metric("quell_capture_lost_events_total");
     if (round == 0) figure("live." + rules_name + ".rss", static_cast<double>((*sensor)->rss_kb()) / 1024, "MiB");
   }
   for (size_t i = 0; i < std::size(kLoads); ++i) {
