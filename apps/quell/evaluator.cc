@@ -69,8 +69,8 @@ void Evaluator::learn_about(const Event& event) {
   const bool is_exec = event.code() == ev::SYSCALL_EXECVE_19_X || event.code() == ev::SYSCALL_EXECVEAT_X;
   if (!is_clone && tables_.thread(event.tid()) == nullptr) learn_thread(event.tid(), event.ts_ns(), 0);
   if (!is_clone && !is_exec) return;
-  // A clone describes its own thread, but not the parent that the child inherits from. An exec may name a parent that became
-  // one outside of the scope.
+  // A clone describes its own thread, but not the parent that the child inherits from. An exec may name a parent that
+  // became one outside of the scope.
   if (event.param(0).i64() != 0) return;
   const int parent = spec.param_index("ptid");
   if (parent < 0) return;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <system_error>
 
 #include "apps/quell/cli.h"
 #include "base/log.h"
@@ -128,6 +129,11 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of write(), which we report
   try {
     return static_cast<int>(quell::cli::run(argc, argv));
+  } catch (const std::system_error& error) {
+    // Whoever read our output has seen enough (`quell rule fields | head`).
+    if (error.code() == std::errc::broken_pipe) return static_cast<int>(quell::cli::Exit::done);
+    fmt::print(stderr, "quell: error: this should not have happened: {}\n", error.what());
+    return static_cast<int>(quell::cli::Exit::failed);
   } catch (const std::exception& error) {
     fmt::print(stderr, "quell: error: this should not have happened: {}\n", error.what());
     return static_cast<int>(quell::cli::Exit::failed);

@@ -43,8 +43,8 @@ class EventSource {
   /// The tables as they stand before the next event. Valid until the next fill().
   virtual const Snapshot& snapshot() const = 0;
 
-  /// Clears `batch`, then fills it until it is full or `timeout_ns` has passed since the call (0: take what is there).
-  /// The batch owns its bytes. Quiet leaves it empty.
+  /// Clears `batch`, then fills it with what is there; waits for a first event up to `timeout_ns` (0: not at all) and
+  /// returns as soon as nothing more is at hand or the batch is full. The batch owns its bytes. Quiet leaves it empty.
   /// Errors: Code::truncated (a capture cut short), Code::malformed (`where` is the byte offset): the events before the
   /// break were delivered by earlier calls; Code::gone (the sensor was unloaded).
   virtual Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) = 0;

@@ -33,8 +33,8 @@ Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const Engin
 /// Which events the program wants to see, so that nobody captures the rest. By EventCode.
 std::vector<bool> wanted_event_codes(const Program& program);
 size_t rule_count(const Program& program);
-/// Live only: begins to look up the domain names that the rules compare addresses with, on a thread that ends with the program.
-/// Without it such comparisons are false, so that a replay does not depend on a name server.
+/// Live only: begins to look up the domain names that the rules compare addresses with, on a thread that ends with the
+/// program. Without it such comparisons are false, so that a replay does not depend on a name server.
 void start_resolving(const Program& program);
 
 /// A rule that matched, before it is rendered. Indexes into the RuleSet given to compile().

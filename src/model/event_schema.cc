@@ -116,6 +116,57 @@ int EventSpec::param_index(std::string_view param) const {
   return -1;
 }
 
+uint32_t fixed_width(ParamType type) {
+  switch (type) {
+    case ParamType::int8:
+    case ParamType::uint8:
+    case ParamType::flags8:
+    case ParamType::enumflags8:
+    case ParamType::sigtype:
+    case ParamType::l4proto:
+    case ParamType::sockfamily: return 1;
+    case ParamType::int16:
+    case ParamType::uint16:
+    case ParamType::flags16:
+    case ParamType::enumflags16:
+    case ParamType::syscallid:
+    case ParamType::port: return 2;
+    case ParamType::int32:
+    case ParamType::uint32:
+    case ParamType::flags32:
+    case ParamType::enumflags32:
+    case ParamType::uid:
+    case ParamType::gid:
+    case ParamType::mode:
+    case ParamType::bool_:
+    case ParamType::sigset:
+    case ParamType::ipv4addr:
+    case ParamType::fd32:
+    case ParamType::pid32: return 4;
+    case ParamType::int64:
+    case ParamType::uint64:
+    case ParamType::errno_:
+    case ParamType::fd:
+    case ParamType::pid:
+    case ParamType::reltime:
+    case ParamType::abstime:
+    case ParamType::double_: return 8;
+    case ParamType::ipv6addr: return 16;
+    case ParamType::none:
+    case ParamType::charbuf:
+    case ParamType::fspath:
+    case ParamType::fsrelpath:
+    case ParamType::bytebuf:
+    case ParamType::sockaddr:
+    case ParamType::socktuple:
+    case ParamType::fdlist:
+    case ParamType::dyn:
+    case ParamType::charbufarray:
+    case ParamType::charbuf_pair_array: return 0;
+  }
+  return 0;
+}
+
 std::vector<EventCode> event_codes_named(std::string_view name) {
   std::vector<EventCode> codes;
   for (const EventSpec& event : kEventTable)

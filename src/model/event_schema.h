@@ -114,6 +114,9 @@ enum class ParamType : uint8_t {
   abstime,
   double_
 };
+/// Bytes of a value of this type; 0 for types of variable length.
+uint32_t fixed_width(ParamType type);
+
 enum class PrintFormat : uint8_t { na, dec, hex, oct };
 /// Which list of variants a `dyn` parameter selects from (its first byte is the index).
 enum class DynTable : uint8_t { none, sockopt, ptrace, bpf, keyctl };

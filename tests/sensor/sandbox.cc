@@ -14,51 +14,6 @@
 #include <fmt/format.h>
 
 namespace quell::capture::test {
-namespace {
-
-/// Bytes of a type with a fixed width; 0 for the others.
-size_t width_of(ParamType type) {
-  switch (type) {
-    case ParamType::int8:
-    case ParamType::uint8:
-    case ParamType::flags8:
-    case ParamType::enumflags8:
-    case ParamType::sigtype:
-    case ParamType::l4proto:
-    case ParamType::sockfamily: return 1;
-    case ParamType::int16:
-    case ParamType::uint16:
-    case ParamType::flags16:
-    case ParamType::enumflags16:
-    case ParamType::syscallid:
-    case ParamType::port: return 2;
-    case ParamType::int32:
-    case ParamType::uint32:
-    case ParamType::flags32:
-    case ParamType::enumflags32:
-    case ParamType::uid:
-    case ParamType::gid:
-    case ParamType::mode:
-    case ParamType::bool_:
-    case ParamType::sigset:
-    case ParamType::ipv4addr:
-    case ParamType::fd32:
-    case ParamType::pid32: return 4;
-    case ParamType::int64:
-    case ParamType::uint64:
-    case ParamType::errno_:
-    case ParamType::fd:
-    case ParamType::pid:
-    case ParamType::reltime:
-    case ParamType::abstime:
-    case ParamType::double_: return 8;
-    case ParamType::ipv6addr: return 16;
-    default: return 0;
-  }
-}
-
-}  // namespace
-
 Param Captured::operator[](std::string_view name) const {
   const int index = event.spec().param_index(name);
   EXPECT_GE(index, 0) << event.spec().id << " has no parameter " << name;
@@ -162,7 +117,7 @@ void expect_schema(const Event& event) {
     const Param value = event.param(i);
     const ParamSpec& param = spec.params[i];
     sum += value.len;
-    const size_t width = width_of(param.type);
+    const size_t width = fixed_width(param.type);
     if (width != 0 && value.len != 0) {
       EXPECT_EQ(value.len, width) << spec.id << "." << param.name;
     }

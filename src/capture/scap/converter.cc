@@ -101,68 +101,16 @@ const Conversion* find_conversion(uint16_t code, uint32_t nparams) {
   return nullptr;
 }
 
-/// Bytes of the zero value; 0 for types of variable length, whose default is "no value".
-uint32_t fixed_size(ParamType type) {
-  switch (type) {
-    case ParamType::int8:
-    case ParamType::uint8:
-    case ParamType::flags8:
-    case ParamType::enumflags8:
-    case ParamType::sigtype:
-    case ParamType::l4proto:
-    case ParamType::sockfamily: return 1;
-    case ParamType::int16:
-    case ParamType::uint16:
-    case ParamType::flags16:
-    case ParamType::enumflags16:
-    case ParamType::syscallid:
-    case ParamType::port: return 2;
-    case ParamType::int32:
-    case ParamType::uint32:
-    case ParamType::flags32:
-    case ParamType::enumflags32:
-    case ParamType::uid:
-    case ParamType::gid:
-    case ParamType::mode:
-    case ParamType::bool_:
-    case ParamType::sigset:
-    case ParamType::ipv4addr:
-    case ParamType::fd32:
-    case ParamType::pid32: return 4;
-    case ParamType::int64:
-    case ParamType::uint64:
-    case ParamType::errno_:
-    case ParamType::fd:
-    case ParamType::pid:
-    case ParamType::reltime:
-    case ParamType::abstime:
-    case ParamType::double_: return 8;
-    case ParamType::ipv6addr: return 16;
-    case ParamType::none:
-    case ParamType::charbuf:
-    case ParamType::fspath:
-    case ParamType::fsrelpath:
-    case ParamType::bytebuf:
-    case ParamType::sockaddr:
-    case ParamType::socktuple:
-    case ParamType::fdlist:
-    case ParamType::dyn:
-    case ParamType::charbufarray:
-    case ParamType::charbuf_pair_array: return 0;
-  }
-  return 0;
-}
-
 Param default_param(ParamType type) {
   static constexpr uint8_t kZeros[16] = {};
   static constexpr uint8_t kOnes[4] = {0xFF, 0xFF, 0xFF, 0xFF};
   if (type == ParamType::uid || type == ParamType::gid) return {kOnes, 4};
-  return {kZeros, fixed_size(type)};
+  return {kZeros, fixed_width(type)};
 }
 
 /// A number that grew narrower over the versions keeps its low bytes.
 Param fitted(Param param, ParamType type) {
-  const uint32_t width = fixed_size(type);
+  const uint32_t width = fixed_width(type);
   if (width > 0 && param.len > width) param.len = width;
   return param;
 }

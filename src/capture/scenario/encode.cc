@@ -108,48 +108,9 @@ std::optional<IpAddress> parse_ip(std::string_view text) {
   return std::nullopt;
 }
 
-size_t width_of(ParamType type) {
-  switch (type) {
-    case ParamType::int8:
-    case ParamType::uint8:
-    case ParamType::flags8:
-    case ParamType::enumflags8:
-    case ParamType::sigtype:
-    case ParamType::l4proto:
-    case ParamType::sockfamily: return 1;
-    case ParamType::int16:
-    case ParamType::uint16:
-    case ParamType::flags16:
-    case ParamType::enumflags16:
-    case ParamType::syscallid:
-    case ParamType::port: return 2;
-    case ParamType::int32:
-    case ParamType::uint32:
-    case ParamType::flags32:
-    case ParamType::enumflags32:
-    case ParamType::uid:
-    case ParamType::gid:
-    case ParamType::mode:
-    case ParamType::bool_:
-    case ParamType::sigset:
-    case ParamType::ipv4addr:
-    case ParamType::fd32:
-    case ParamType::pid32: return 4;
-    case ParamType::int64:
-    case ParamType::uint64:
-    case ParamType::errno_:
-    case ParamType::fd:
-    case ParamType::pid:
-    case ParamType::reltime:
-    case ParamType::abstime:
-    case ParamType::double_: return 8;
-    default: return 0;
-  }
-}
-
 Bytes encode_number(ParamType type, uint64_t value) {
-  const size_t width = width_of(type);
-  QUELL_ASSERT(width > 0);
+  const size_t width = fixed_width(type);
+  QUELL_ASSERT(width > 0 && width <= sizeof value);
   Bytes out(width);
   std::memcpy(out.data(), &value, width);
   return out;
@@ -233,7 +194,7 @@ Result<Bytes> encode_param(const yaml::Node& value, const ParamSpec& spec) {
     }
     default: break;
   }
-  if (width_of(spec.type) == 0)
+  if (fixed_width(spec.type) == 0 || fixed_width(spec.type) > sizeof(uint64_t))
     return value.error("a scenario cannot give " + std::string(spec.name) + ": its type has no text form",
                        Code::unsupported);
   QUELL_TRY(const uint64_t number, number_of(value, spec));
