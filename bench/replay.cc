@@ -128,6 +128,8 @@ int main(int argc, char** argv) {
       }
       figure(name + ".events_per_cpu_s", static_cast<double>(capture.events) / usage.cpu_s, "1/s");
       figure(name + ".max_rss", static_cast<double>(usage.max_rss_kb) / 1024, "MiB");
+      // Callgrind makes the start-up fifty times as long: a quick run affords it once.
+      if (quick && (capture.mix != Mix::mixed || rules.name != "shipped")) continue;
       const uint64_t few = instructions(detect(base + "-short.scap", rules));
       const uint64_t many = instructions(detect(base + "-long.scap", rules));
       if (few != 0 && many > few)

@@ -188,6 +188,7 @@ TEST_F(Attack, RecordingReplaysToTheSameDetections) {
   ASSERT_TRUE(env->exec_docker(*id, {"/attacker", "drop", "/attacker", "/tmp/dropped"}));
   expect_detection(kDropRule, *id, "dropped");
   EXPECT_TRUE(env->remove_docker(*id));
+  EXPECT_EQ(up->metric("quell_capture_lost_events_total"), 0.0);
   EXPECT_EQ(up->stop(), 0) << up->messages();
 
   const CommandResult replay = run_quell({"detect", "/var/tmp/quell-e2e-recorded.scap", "--rules",
@@ -199,6 +200,7 @@ TEST_F(Attack, RecordingReplaysToTheSameDetections) {
   std::istringstream lines(replay.out);
   for (std::string line; std::getline(lines, line);) replayed.push_back(summary(*Json::parse(line)));
   EXPECT_GE(live.size(), 2u);
+  EXPECT_NE(replay.err.find("losses: 0"), std::string::npos) << replay.err;
   EXPECT_EQ(replayed, live) << replay.err;
   std::filesystem::remove("/var/tmp/quell-e2e-recorded.scap");
 }

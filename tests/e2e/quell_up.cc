@@ -9,7 +9,9 @@
 
 #include <filesystem>
 
+#include "api/client.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 namespace quell::test {
 namespace {
@@ -142,6 +144,20 @@ int QuellUp::stop() {
   waitpid(pid_, &status, 0);
   pid_ = -1;
   return exit_code_of(status);
+}
+
+double QuellUp::metric(const std::string& name) const {
+  const size_t at = messages_.find("http://");
+  const auto client = api::Client::open(messages_.substr(at, messages_.find_first_of("; \n", at) - at), 5000);
+  if (!client) return -1;
+  const auto page = client->call(api::Method::get, "/metrics");
+  if (!page) return -1;
+  double sum = -1;
+  for (const std::string_view line : split(*page, '\n')) {
+    if (!line.starts_with(name) || (line[name.size()] != ' ' && line[name.size()] != '{')) continue;
+    sum = (sum < 0 ? 0 : sum) + std::strtod(std::string(line.substr(line.rfind(' '))).c_str(), nullptr);
+  }
+  return sum;
 }
 
 CommandResult QuellUp::command(std::vector<std::string> arguments) const {

@@ -45,6 +45,8 @@ class QuellUp {
   /// SIGTERM, then its exit code. Lines that it still wrote are in all().
   int stop();
   const std::string& messages() const { return messages_; }
+  /// Sum of a metric over its labels, from its /metrics; -1 if there is none of that name.
+  double metric(const std::string& name) const;
   /// `quell ARGUMENTS --data-dir DIR`.
   CommandResult command(std::vector<std::string> arguments) const;
 
