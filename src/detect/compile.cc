@@ -182,6 +182,16 @@ class Lowering {
   }
 
  private:
+  // A generic event is a system call without an event of its own, an async event one of ours: true if no constant of
+  // the comparison can be its name. Without this every rule would ask for every call that nobody decodes.
+  static bool names_none_of(const Predicate& p, EventCode code) {
+    return std::none_of(p.texts.begin(), p.texts.end(), [&](const std::string& name) {
+      if (code == ev::ASYNCEVENT_E) return name == "container" || name == "container_removed";
+      const auto codes = event_codes_named(name);
+      return std::find(codes.begin(), codes.end(), code) != codes.end();
+    });
+  }
+
   // The value that events of this code always give, if they do.
   static std::optional<bool> decided(const Predicate& p, EventCode code) {
     if (p.left.kind != CompiledOperand::Kind::field || p.right) return {};
@@ -192,6 +202,10 @@ class Lowering {
       return p.op == Op::exists || value_satisfies(p, value);
     };
     if (field.name == "evt.type" && !generic) return constant(Value::text(event.name));
+    if (field.name == "evt.type" && p.modifier == Modifier::none && names_none_of(p, code)) {
+      if (p.op == Op::eq || p.op == Op::in || p.op == Op::intersects) return false;
+      if (p.op == Op::ne) return true;
+    }
     if (field.name == "syscall.type") {
       if (event.source != EventClass::syscall) return false;
       if (!generic) return constant(Value::text(event.name));

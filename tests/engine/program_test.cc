@@ -88,6 +88,16 @@ TEST(Program, EventsNobodyWantsHaveNoTree) {
   EXPECT_FALSE(wanted_event_codes(**program)[ev::SYSCALL_CLOSE_X]);
 }
 
+TEST(Program, OnlyAGenericCallAsksForGenericEvents) {
+  const auto named = compile(rules_of({"evt.type in (execve, execveat) and proc.name = sh"}), {});
+  ASSERT_TRUE(named);
+  EXPECT_FALSE(wanted_event_codes(**named)[ev::GENERIC_X]);
+  EXPECT_FALSE(wanted_event_codes(**named)[ev::ASYNCEVENT_E]);
+  const auto generic = compile(rules_of({"evt.type in (execve, getpid) and proc.name = sh"}), {});
+  ASSERT_TRUE(generic);
+  EXPECT_TRUE(wanted_event_codes(**generic)[ev::GENERIC_X]);
+}
+
 TEST(Program, WhatAnEventCannotHaveFallsAway) {
   const auto program = compile(
       rules_of({"fd.name = /x", "evt.arg.flags contains O_CREAT", "not fd.name exists and evt.type = execve"}), {});
