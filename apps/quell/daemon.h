@@ -23,6 +23,7 @@ namespace quell::cli {
 struct DaemonOptions {
   std::string scope;
   std::vector<std::string> rules;
+  RuleFlags rule_flags;
   detect::EngineOptions engine;
   std::string data_dir;
   api::TcpAddress listen;

@@ -7,6 +7,7 @@
 #include "apps/quell/cli.h"
 #include "apps/quell/detection_printer.h"
 #include "apps/quell/evaluator.h"
+#include "apps/quell/rule_flags.h"
 #include "apps/quell/rules.h"
 #include "capture/scap/reader.h"
 
@@ -16,7 +17,7 @@ namespace {
 struct Options {
   std::vector<std::string> files, rules;
   bool stats = false, exit_on_detection = false, match_all = false;
-  std::string minimum_priority;
+  RuleFlagTexts rule_flags;
 };
 
 struct Totals {
@@ -124,18 +125,9 @@ Exit detect(const Globals& globals, Options options) {
   }
   detect::EngineOptions engine_options;
   engine_options.match_all = options.match_all;
-  if (!options.minimum_priority.empty()) {
-    const auto priority = parse_priority(options.minimum_priority);
-    if (!priority) {
-      return fail({Code::invalid_argument,
-                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, "
-                               "informational, debug",
-                               options.minimum_priority),
-                   {}});
-    }
-    engine_options.minimum_priority = *priority;
-  }
-  const auto rules = load_rules(options.rules, engine_options, globals.verbose);
+  const auto flags = read_rule_flags(options.rule_flags, engine_options);
+  if (!flags) return fail(flags.error());
+  const auto rules = load_rules(options.rules, engine_options, globals.verbose, *flags);
   if (!rules) return fail(rules.error());
 
   const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
@@ -176,8 +168,7 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
                     "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
   command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
-  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
-      ->type_name("PRIORITY");
+  add_rule_flags(*command, options->rule_flags);
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });
 }
 

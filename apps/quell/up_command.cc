@@ -8,6 +8,7 @@ namespace {
 
 struct Options {
   DaemonOptions daemon;
+  RuleFlagTexts rule_flags;
   std::string listen = "127.0.0.1:7555";
   bool match_all = false;
 };
@@ -23,6 +24,9 @@ Exit up(const Globals& globals, const Options& options) {
   daemon_options.format = *format == "text" ? StreamFormat::text : StreamFormat::json;
   daemon_options.engine.match_all = options.match_all;
   daemon_options.show_warnings = globals.verbose;
+  auto flags = read_rule_flags(options.rule_flags, daemon_options.engine);
+  if (!flags) return fail(flags.error());
+  daemon_options.rule_flags = *std::move(flags);
 
   Daemon::block_signals();
   const auto daemon = Daemon::create(std::move(daemon_options));
@@ -59,6 +63,7 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
       ->type_name("PATH");
+  add_rule_flags(*command, options->rule_flags);
   command->callback([&globals, &run, options] { run = [&globals, options] { return up(globals, *options); }; });
 }
 

@@ -303,13 +303,17 @@ Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const Engin
   std::vector<NodeId> roots(rules.rules.size(), kNever);
   for (size_t i = 0; i < rules.rules.size(); ++i) {
     const Rule& rule = rules.rules[i];
-    Program::RuleOutput output{rule.name, rule.priority, rule.source, rule.tags, {}};
+    Program::RuleOutput output{rule.name, rule.priority, rule.source, rule.tags, {}, {}};
     if (rule.condition != nullptr && rule.source == "syscall") {
       auto root = lowering.lower(*rule.condition, options.fd_net_in_first_only);
       if (!root) return Error{root.error().code, "rule '" + rule.name + "': " + root.error().message, rule.file};
       for (const Finding& finding : OutputTemplate::parse(rule.output, &output.output))
         if (finding.is_error)
           return Error{Code::invalid_rules, "rule '" + rule.name + "': " + finding.message, rule.file};
+      for (const ExtraField& field : rule.extra_fields) {
+        auto& [name, text] = output.extra_fields.emplace_back(field.name, OutputTemplate());
+        OutputTemplate::parse(field.text, &text);
+      }
       if (rule.enabled && rule.priority <= options.minimum_priority) {
         roots[i] = *root;
         ++program->enabled_rules;

@@ -160,6 +160,12 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
   out.kernel_ns = context.event->ts_ns();
   out.message = rule.output.render(x);
   rule.output.collect(x, out.output_fields);
+  for (const auto& [name, text] : rule.extra_fields) {
+    if (name.empty())
+      text.collect(x, out.output_fields);
+    else
+      out.output_fields.emplace_back(name, text.render(x));
+  }
   out.output_fields.emplace_back("evt.time", context.event->ts_ns());
   std::stable_sort(out.output_fields.begin(), out.output_fields.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });

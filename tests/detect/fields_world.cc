@@ -2,11 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
-
-#include "detect/output.h"
 
 namespace quell::detect {
 namespace {
@@ -443,14 +439,6 @@ Scene::Scene(const World& world, Happening what, uint64_t number, uint64_t ts_ns
   context.fd_number = descriptor_of(what);
   if (context.fd_number >= 0) context.fd = context.thread->group().fds->find(context.fd_number);
   if (what == Happening::container_added) context.container_event = &world.pod_info();
-}
-
-std::string printed(const std::string& text, const Scene& scene, FieldMemory* memory) {
-  OutputTemplate out;
-  for (const Finding& finding : OutputTemplate::parse(text, &out))
-    EXPECT_FALSE(finding.is_error) << text << ": " << finding.message;
-  Arena arena;
-  return out.render({scene.context, arena, memory});
 }
 
 }  // namespace quell::detect
