@@ -19,7 +19,7 @@ namespace quell::detect {
 const Semantics& semantics();
 
 struct EngineOptions {
-  bool match_all = false;  // false: the first matching rule per event, in rule order; true: every one
+  bool match_all = true;  // false: only the first matching rule per event, in rule order
   Priority minimum_priority = Priority::debug;  // less severe rules are compiled but never fire
   bool fd_net_in_first_only = false;            // upstream's quirk: `fd.net in (a, b)` looks at a only
 };

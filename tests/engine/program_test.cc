@@ -124,10 +124,10 @@ TEST(Engine, FirstMatchInRuleOrderWins) {
   Thread& thread = state.add(10, 0, "bash");
   thread.uid = 0;
   FakeEvent event(EventBuilder(ev::SYSCALL_EXECVE_19_X, 5, 10).num<int64_t>(0).build(), state);
-  Engine first(*compile(rules, {}));
+  Engine first(*compile(rules, {.match_all = false}));
   ASSERT_EQ(first.evaluate(event.context).size(), 1u);
   EXPECT_EQ(first.evaluate(event.context)[0], 1u);
-  Engine all(*compile(rules, {.match_all = true}));
+  Engine all(*compile(rules, {}));
   EXPECT_EQ(all.evaluate(event.context).size(), 2u);
 }
 

@@ -67,7 +67,7 @@ std::shared_ptr<const detect::Program> compile_rules(const std::vector<std::stri
   for (const std::string& path : paths) absolute.push_back(std::string(QUELL_SOURCE_DIR) + "/" + path);
   for (const auto& file : detect::falco::load_files(loader, absolute, detect::falco::OnError::stop))
     EXPECT_TRUE(file.successful()) << detect::falco::readable(file);
-  auto program = detect::compile(loader.rules(), {.match_all = true});
+  auto program = detect::compile(loader.rules(), {});
   EXPECT_TRUE(program) << program.error().str();
   return program ? *program : nullptr;
 }
