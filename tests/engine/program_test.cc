@@ -26,24 +26,6 @@ RuleSet rules_of(const std::vector<std::string>& conditions) {
   return rules;
 }
 
-TEST(Fields, EveryRowIsSoundAndNamedOnce) {
-  std::set<std::string_view> names;
-  for_each_field([&](const FieldSpec& row) {
-    EXPECT_TRUE(names.insert(row.name).second) << row.name;
-    EXPECT_NE(row.get, nullptr) << row.name;
-    EXPECT_FALSE(row.doc.empty()) << row.name;
-    if (!row.example.empty()) {
-      const std::string text(row.example);
-      const auto parsed = falco::parse_condition(
-          text.find(' ') == std::string::npos && text.find('=') == std::string::npos ? text + " exists" : text);
-      ASSERT_TRUE(parsed) << row.example;
-      for (const Finding& finding : semantics().check_condition("syscall", **parsed))
-        EXPECT_FALSE(finding.is_error) << row.example << ": " << finding.message;
-    }
-  });
-  EXPECT_GT(names.size(), 250u);
-}
-
 TEST(Check, NamesTheMistake) {
   EXPECT_EQ(check("proc.nmae = x").at(0).suggestion, "did you mean proc.name?");
   EXPECT_TRUE(check("proc.nmae = x").at(0).unknown_filter);
