@@ -36,6 +36,8 @@ size_t rule_count(const Program& program);
 /// Live only: begins to look up the domain names that the rules compare addresses with, on a thread that ends with the
 /// program. Without it such comparisons are false, so that a replay does not depend on a name server.
 void start_resolving(const Program& program);
+/// Replays: what a domain name pointed to when the capture was taken. Before the first event.
+void tell_address(const Program& program, const std::string& name, const IpAddress& address);
 
 /// A rule that matched, before it is rendered. Indexes into the RuleSet given to compile().
 using RuleIndex = uint32_t;
