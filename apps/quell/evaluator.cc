@@ -22,11 +22,24 @@ Evaluator::Evaluator(enrich::StateTables& tables, detect::Engine& engine, Evalua
 void Evaluator::load(const Snapshot& snapshot) { tables_.load(snapshot); }
 
 void Evaluator::run(const EventBatch& batch) {
+  Event event;
   for (const EventBatch::Slot& slot : batch.slots()) {
-    Event event;
+    if (passes(slot)) continue;
     Event::locate(slot.bytes, event);
     evaluate(event, slot);
   }
+}
+
+/// Most events of a capture with everything in it (page faults, context switches, calls that no rule names) are
+/// nobody's business: they are counted and left alone.
+bool Evaluator::passes(const EventBatch::Slot& slot) {
+  const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
+  if (recorder_ != nullptr || (!slot.state_only && engine_.looks_at(code))) return false;
+  const auto tid = static_cast<int64_t>(quell::load<uint64_t>(slot.bytes + offsetof(EventHeader, tid)));
+  if (!tables_.pass(code, tid, quell::load<uint64_t>(slot.bytes))) return false;
+  number_ += slot.skipped_before + 1;
+  if (!slot.state_only) ++event_count_;
+  return true;
 }
 
 void Evaluator::inject(std::span<const uint8_t> bytes) { evaluate_own(bytes, false); }

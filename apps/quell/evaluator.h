@@ -52,6 +52,7 @@ class Evaluator {
   uint64_t detection_count() const { return detection_count_; }
 
  private:
+  bool passes(const EventBatch::Slot& slot);
   void evaluate(Event& event, const EventBatch::Slot& slot);
   void evaluate_own(std::span<const uint8_t> bytes, bool state_only);
   void detected(detect::RuleIndex rule, const EventContext& context);
