@@ -355,7 +355,7 @@ Result<void> write_capture(const std::string& path, Mix mix, uint64_t events) {
     for (int fd = 0; fd < 40; ++fd) {
       Fd entry;
       entry.type = FdType::file;
-      entry.name = entry.name_raw = "/var/lib/app/file-" + std::to_string(fd);
+      entry.name = "/var/lib/app/file-" + std::to_string(fd);
       entry.open_flags = 1;
       list.fds.emplace_back(fd, entry);
     }

@@ -49,6 +49,8 @@ class Engine {
   /// Takes effect with the next event. Same thread as evaluate().
   void swap(std::shared_ptr<const Program> program);
 
+  /// False if no rule can match an event of that code: evaluate() has nothing to say about it.
+  bool looks_at(EventCode code) const;
   /// The rules that match, in rule order; at most one unless match_all. Valid until the next call. No allocation unless
   /// one matches.
   std::span<const RuleIndex> evaluate(const EventContext& context);

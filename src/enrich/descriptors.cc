@@ -112,11 +112,11 @@ void StateTables::Impl::on_enter(const Event& event) {
   }
 }
 
-std::string StateTables::Impl::directory_of(int64_t dirfd) const {
+std::string_view StateTables::Impl::directory_of(int64_t dirfd) const {
   const Entry& owner = entry_->owner();
   if (dirfd == kAtFdCwd) return owner.cwd;
   const Fd* fd = owner.fds ? owner.fds->find(dirfd) : nullptr;
-  return fd == nullptr ? std::string(kUnknownDirectory) : fd->name;
+  return fd == nullptr ? kUnknownDirectory : fd->name;
 }
 
 void StateTables::Impl::opened(const Event& event, int64_t dirfd, std::string_view name, uint32_t flags, uint32_t dev,
@@ -137,7 +137,10 @@ void StateTables::Impl::opened(const Event& event, int64_t dirfd, std::string_vi
   if (flags & kOpenCloexec) fd.flags |= kFdCloexec;
   if (flags & kOpenUpperLayer) fd.flags |= kFdUpperLayer;
   if (flags & kOpenLowerLayer) fd.flags |= kFdLowerLayer;
-  if (!name.empty()) {
+  if (is_normal_path(name)) {
+    fd.name = name;
+    fd.given_is_name = true;
+  } else if (!name.empty()) {
     fd.name = absolute_path(name.front() == '/' ? std::string_view{} : directory_of(dirfd), name);
     fd.name_raw = name;
   }
@@ -169,7 +172,7 @@ void StateTables::Impl::on_open_by_handle(const Event& event) {
 
 void StateTables::Impl::on_close(const Event&) {
   if (!succeeded(context_) || context_.fd == nullptr) return;
-  deferred_.close_tid = entry_->owner().tid;
+  deferred_.close = &entry_->owner();
   deferred_.close_fd = context_.fd_number;
   has_deferred_ = true;
 }
@@ -206,14 +209,16 @@ void StateTables::Impl::on_dup(const Event& event) {
 }
 
 void StateTables::Impl::on_fcntl(const Event& event) {
+  const uint64_t command = event.param(2).u64();
+  if (command != kFcntlDupfd && command != kFcntlDupfdCloexec && command != kFcntlSetfd) return;
   if (!succeeded(context_)) return;
   Entry& owner = entry_->owner();
   const FdPtr from = owner.fds ? owner.fds->find_ptr(context_.fd_number) : FdPtr{};
-  switch (event.param(2).u64()) {
+  switch (command) {
     case kFcntlDupfd:
     case kFcntlDupfdCloexec:
       if (from) {
-        create_fd(*context_.result, with_cloexec(from, event.param(2).u64() == kFcntlDupfdCloexec));
+        create_fd(*context_.result, with_cloexec(from, command == kFcntlDupfdCloexec));
       } else {
         drop_fd(owner, *context_.result);
       }

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <charconv>
+
 namespace quell {
 
 bool IpAddress::is_v4_mapped() const {
@@ -10,10 +12,21 @@ bool IpAddress::is_v4_mapped() const {
 }
 
 std::string IpAddress::str() const {
-  char buffer[INET6_ADDRSTRLEN];
-  if (family == 0) return {};
-  const char* text = inet_ntop(family == 4 ? AF_INET : AF_INET6, bytes.data(), buffer, sizeof buffer);
-  return text == nullptr ? std::string{} : text;
+  char buffer[kMaxText];
+  return {buffer, write(buffer)};
+}
+
+char* IpAddress::write(char* out) const {
+  if (family == 4) {
+    for (size_t i = 0; i < 4; ++i) {
+      if (i > 0) *out++ = '.';
+      out = std::to_chars(out, out + 3, bytes[i]).ptr;
+    }
+    return out;
+  }
+  static_assert(kMaxText >= INET6_ADDRSTRLEN);
+  if (family == 0 || inet_ntop(AF_INET6, bytes.data(), out, kMaxText) == nullptr) return out;
+  return out + std::strlen(out);
 }
 
 }  // namespace quell

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace quell {
@@ -58,6 +59,9 @@ struct IpAddress {
   bool is_v4_mapped() const;
   /// "10.0.0.1" or "::1"; empty for no address.
   std::string str() const;
+  /// The same at `out`, which has room for kMaxText bytes; its end.
+  char* write(char* out) const;
+  static constexpr size_t kMaxText = 46;
 };
 
 /// A connection: client is the tuple's source once the role is known. Ports in host byte order.
@@ -81,17 +85,20 @@ struct Fd {
   FdType type = FdType::unknown;
   L4Proto l4 = L4Proto::unknown;
   SocketRole role = SocketRole::none;
-  uint8_t flags = 0;        // FdFlag
-  uint32_t open_flags = 0;  // portable file_flags
+  uint8_t flags = 0;           // FdFlag
+  bool given_is_name = false;  // the program gave the path as it is in `name`: most do
+  uint32_t open_flags = 0;     // portable file_flags
   uint32_t dev = 0;
   uint64_t ino = 0;
   std::string name;      // files: absolute, normalised; inet: "sip:sport->dip:dport"; unix: "src->dst path" or path
-  std::string name_raw;  // files: as the program gave it
+  std::string name_raw;  // files: as the program gave it, where that differs; see given_name()
   SocketTuple tuple;     // inet; servers use source only
   uint64_t unix_source = 0, unix_dest = 0;  // kernel addresses of a unix pair
   int64_t pid = 0;                          // pidfd: whose
 
   bool has(FdFlag flag) const { return (flags & flag) != 0; }
+  /// Files: the path as the program gave it; empty if unknown.
+  std::string_view given_name() const { return given_is_name ? name : name_raw; }
   bool is_inet() const {
     return type == FdType::ipv4 || type == FdType::ipv6 || type == FdType::ipv4_server || type == FdType::ipv6_server;
   }

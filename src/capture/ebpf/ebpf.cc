@@ -167,7 +167,7 @@ class Sensor final : public LiveSource {
   int cpus_ = 1;
   uint64_t coalesce_ns_ = 0;
   uint64_t last_drain_ns_ = 0, clock_checked_ns_ = 0;
-  uint64_t events_ = 0, faults_ = 0;
+  uint64_t events_ = 0, faults_ = 0, malformed_ = 0;
 };
 
 Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
@@ -312,6 +312,10 @@ size_t Sensor::take(EventBatch& batch) {
     quell_wire_record head{};
     std::memcpy(&head, record.data(), std::min<size_t>(sizeof head, record.size()));
     if (record.size() < kWireLengths || head.len > record.size() - kWirePrefix) return true;
+    if (Event::flaw(record.subspan(kWirePrefix, head.len)) != nullptr) {
+      ++malformed_;
+      return true;
+    }
     if (head.flags & kWireFault) ++faults_;
     batch.append(record.subspan(kWirePrefix, head.len), static_cast<uint16_t>(head.cpu));
     return true;
@@ -360,6 +364,7 @@ SourceCounters Sensor::counters() const {
   SourceCounters out;
   out.events = events_;
   out.lost_fault = faults_;
+  out.malformed = malformed_;
   for (const auto& [code, count] : losses()) out.lost_ring_full += count;
   sum_per_cpu(bpf_map__fd(skeleton_->maps.counts), kCountMax, [&](uint32_t key, uint64_t sum) {
     if (key == kCountForeignAbi) out.foreign_abi = sum;
