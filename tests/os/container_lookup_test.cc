@@ -67,18 +67,18 @@ TEST(ContainerLookup, AnswersOnceAndFromTheCacheAfterwards) {
   std::atomic<int> calls{0};
   const auto runtimes = only([&](const std::string& id) -> Result<ContainerStatus> { return ++calls, known(id); });
   ContainerLookup lookup(runtimes, quick_options());
-  lookup.request("abc", ContainerType::docker);
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});
   auto answers = wait_for(lookup, 1);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].full_id, "abc");
   ASSERT_NE(answers[0].info, nullptr);
   EXPECT_TRUE(answers[0].final);
-  lookup.request("abc", ContainerType::docker);
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});
   answers = wait_for(lookup, 1);
   ASSERT_NE(answers.at(0).info, nullptr);
   EXPECT_EQ(calls, 1);
   lookup.forget("abc");
-  lookup.request("abc", ContainerType::docker);
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});
   wait_for(lookup, 1);
   EXPECT_EQ(calls, 2);
   const auto counters = lookup.counters();
@@ -94,7 +94,7 @@ TEST(ContainerLookup, RetriesUntilTheRuntimeKnows) {
     return known(id);
   });
   ContainerLookup lookup(runtimes, quick_options());
-  lookup.request("abc", ContainerType::docker);
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});
   const auto answers = wait_for(lookup, 1);
   ASSERT_NE(answers.at(0).info, nullptr);
   EXPECT_EQ(lookup.counters().failed_attempts.at("docker:not_found"), 2u);
@@ -103,16 +103,16 @@ TEST(ContainerLookup, RetriesUntilTheRuntimeKnows) {
 TEST(ContainerLookup, GivesAnInterimReasonThenTheFinalOne) {
   const auto runtimes = only([](const std::string&) -> Result<ContainerStatus> { return code(Code::not_found); });
   ContainerLookup lookup(runtimes, quick_options());
-  lookup.request("abc", ContainerType::docker);
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});
   auto answers = wait_for(lookup, 2);
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_EQ(answers[0].info, nullptr);
   EXPECT_FALSE(answers[0].final);
   EXPECT_TRUE(answers[1].final);
-  EXPECT_FALSE(answers[1].reason.empty());
+  EXPECT_FALSE(answers[1].detail.empty());
   EXPECT_EQ(lookup.counters().failed, 1u);
   EXPECT_EQ(lookup.counters().attempts, 4u);
-  lookup.request("abc", ContainerType::docker);  // failures are remembered for a while, too
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});  // failures are remembered for a while, too
   answers = wait_for(lookup, 1);
   EXPECT_EQ(answers.at(0).info, nullptr);
   EXPECT_EQ(lookup.counters().hits, 1u);
@@ -134,9 +134,9 @@ TEST(ContainerLookup, GuessDecidesTheOrderOnly) {
   add("docker", true);
   add("containerd", false);
   ContainerLookup lookup(runtimes, quick_options());
-  lookup.request("abc", ContainerType::cri);
+  lookup.request({.full_id = "abc", .guess = ContainerType::cri});
   EXPECT_NE(wait_for(lookup, 1).at(0).info, nullptr);
-  lookup.request("def", ContainerType::docker);
+  lookup.request({.full_id = "def", .guess = ContainerType::docker});
   EXPECT_NE(wait_for(lookup, 1).at(0).info, nullptr);
   std::lock_guard lock(mutex);
   EXPECT_EQ(order, "containerd docker docker ");
@@ -145,7 +145,7 @@ TEST(ContainerLookup, GuessDecidesTheOrderOnly) {
 TEST(ContainerLookup, AContainerThatIsOnlyCalledSoIsNotTheOne) {
   const auto runtimes = only([](const std::string&) -> Result<ContainerStatus> { return known("another"); });
   ContainerLookup lookup(runtimes, quick_options());
-  lookup.request("web", ContainerType::containerd);
+  lookup.request({.full_id = "web", .guess = ContainerType::containerd});
   EXPECT_EQ(wait_for(lookup, 2).at(1).info, nullptr);
 }
 
@@ -158,10 +158,10 @@ TEST(ContainerLookup, FullQueueAnswersAtOnce) {
   auto options = quick_options();
   options.capacity = 2;
   ContainerLookup lookup(runtimes, options);
-  lookup.request("a", ContainerType::docker);
-  lookup.request("b", ContainerType::docker);
-  lookup.request("b", ContainerType::docker);
-  lookup.request("c", ContainerType::docker);
+  lookup.request({.full_id = "a", .guess = ContainerType::docker});
+  lookup.request({.full_id = "b", .guess = ContainerType::docker});
+  lookup.request({.full_id = "b", .guess = ContainerType::docker});
+  lookup.request({.full_id = "c", .guess = ContainerType::docker});
   auto answers = wait_for(lookup, 1);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].full_id, "c");
@@ -185,7 +185,7 @@ TEST(ContainerLookup, AHungRuntimeIsLeftAloneForAWhile) {
   auto options = quick_options();
   options.hung_pause = std::chrono::hours(1);
   ContainerLookup lookup(runtimes, options);
-  for (int i = 0; i < 20; ++i) lookup.request("c" + std::to_string(i), ContainerType::docker);
+  for (int i = 0; i < 20; ++i) lookup.request({.full_id = "c" + std::to_string(i), .guess = ContainerType::docker});
   for (const LookupAnswer& answer : wait_for(lookup, 20)) EXPECT_NE(answer.info, nullptr);
   EXPECT_EQ(docker_calls, 1);
 }
@@ -193,7 +193,7 @@ TEST(ContainerLookup, AHungRuntimeIsLeftAloneForAWhile) {
 TEST(ContainerLookup, MissingSocketsAreNamed) {
   const auto runtimes = make_runtimes({.docker = "/nonexistent/d.sock", .containerd = "/nonexistent/c.sock"});
   ContainerLookup lookup(runtimes, quick_options());
-  lookup.request("abc", ContainerType::docker);
+  lookup.request({.full_id = "abc", .guess = ContainerType::docker});
   const auto answers = wait_for(lookup, 2);
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_NE(answers[1].reason.find("/nonexistent/d.sock"), std::string::npos);
@@ -207,10 +207,10 @@ TEST(ContainerLookup, CacheForgetsTheOldest) {
   auto options = quick_options();
   options.cache_capacity = 2;
   ContainerLookup lookup(runtimes, options);
-  for (const char* id : {"a", "b", "c"}) lookup.request(id, ContainerType::docker);
+  for (const char* id : {"a", "b", "c"}) lookup.request({.full_id = id, .guess = ContainerType::docker});
   ASSERT_EQ(wait_for(lookup, 3).size(), 3u);
-  lookup.request("c", ContainerType::docker);
-  lookup.request("a", ContainerType::docker);
+  lookup.request({.full_id = "c", .guess = ContainerType::docker});
+  lookup.request({.full_id = "a", .guess = ContainerType::docker});
   ASSERT_EQ(wait_for(lookup, 2).size(), 2u);
   EXPECT_EQ(calls, 4);
 }
@@ -228,7 +228,7 @@ TEST(ContainerLookup, ManyThreadsAndAnEarlyEnd) {
         std::vector<LookupAnswer> answers;
         for (int i = 0; i < 200; ++i) {
           const std::string id = std::to_string(i % 50);
-          lookup.request(id, ContainerType::docker);
+          lookup.request({.full_id = id, .guess = ContainerType::docker});
           if (i % 7 == t) lookup.forget(id);
           lookup.poll(answers);
         }
