@@ -180,6 +180,7 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
       out.user_name = user != nullptr ? user->name : thread->uid == 0 ? "root" : "";
       if (thread->container->is_host()) {
         out.container_id = "host";
+        if (thread->container_lookalike) out.container_missing = ContainerMissing::not_a_container;
       } else {
         out.container_id = thread->container->id;
         out.container_full_id = thread->container->full_id;
