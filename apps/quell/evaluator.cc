@@ -17,7 +17,10 @@ uint64_t fnv1a(std::string_view text, uint64_t hash) {
 }  // namespace
 
 Evaluator::Evaluator(enrich::StateTables& tables, detect::Engine& engine, EvaluatorOptions options)
-    : tables_(tables), engine_(engine), options_(std::move(options)) {}
+    : tables_(tables), engine_(engine), options_(std::move(options)) {
+  for (uint16_t code = 0; code < kEventCodeCount; ++code)
+    changes_state_[code] = enrich::StateTables::acts_on(static_cast<EventCode>(code));
+}
 
 void Evaluator::load(const Snapshot& snapshot) { tables_.load(snapshot); }
 
@@ -34,7 +37,7 @@ void Evaluator::run(const EventBatch& batch) {
 /// nobody's business: they are counted and left alone.
 bool Evaluator::passes(const EventBatch::Slot& slot) {
   const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
-  if (recorder_ != nullptr || (!slot.state_only && engine_.looks_at(code))) return false;
+  if (changes_state_[code] || recorder_ != nullptr || (!slot.state_only && engine_.looks_at(code))) return false;
   const auto tid = static_cast<int64_t>(quell::load<uint64_t>(slot.bytes + offsetof(EventHeader, tid)));
   if (!tables_.pass(code, tid, quell::load<uint64_t>(slot.bytes))) return false;
   number_ += slot.skipped_before + 1;

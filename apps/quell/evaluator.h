@@ -1,6 +1,7 @@
 #pragma once
 // One stream of events through the state tables and the rules, on the thread that calls. Replay and live go through
 // here.
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -63,6 +64,7 @@ class Evaluator {
   enrich::StateTables& tables_;
   detect::Engine& engine_;
   const EvaluatorOptions options_;
+  std::array<bool, kEventCodeCount> changes_state_;  // by code
   capture::ScapWriter* recorder_ = nullptr;
   Result<void> record_status_;
   uint64_t number_ = 0;

@@ -119,6 +119,8 @@ const StateTables::Impl::Row* StateTables::Impl::rows() {
   return kRows.data();
 }
 
+bool StateTables::Impl::acts_on(EventCode code) { return rows()[code].handler != nullptr; }
+
 /// An event without a handler that nobody looks at leaves no more behind than that its thread lives. True if that is
 /// noted, so that the event itself need not be applied.
 bool StateTables::Impl::pass(EventCode code, int64_t tid, uint64_t ts_ns) {

@@ -31,6 +31,7 @@ struct StateTables::Impl {
   static std::array<Row, kEventCodeCount> make_rows();
   static const Row* rows();  // by event code
   const EventContext& apply(const Event& event, uint64_t number);
+  static bool acts_on(EventCode code);
   bool pass(EventCode code, int64_t tid, uint64_t ts_ns);
   void run_deferred();
   Entry* attach_thread(const Event& event);
@@ -156,8 +157,9 @@ struct StateTables::Impl {
 
   EventContext context_;
   uint64_t first_ts_ns_ = 0;
-  Entry* entry_ = nullptr;  // of the event that is being applied
-  FdPtr held_;              // keeps context_.fd alive even if the table refused it
+  Entry* entry_ = nullptr;               // of the event that is being applied
+  std::array<FdPtr, 512> recent_files_;  // opened lately, by hash: the next open of the same file shares its entry
+  FdPtr held_;                           // keeps context_.fd alive even if the table refused it
   std::shared_ptr<const Container> held_container_;
 
   // What the last event ends. No entry goes away before this is done.

@@ -21,6 +21,7 @@ StateTables::~StateTables() = default;
 
 void StateTables::load(const Snapshot& snapshot) { impl_->load(snapshot); }
 const EventContext& StateTables::apply(const Event& event, uint64_t number) { return impl_->apply(event, number); }
+bool StateTables::acts_on(EventCode code) { return Impl::acts_on(code); }
 bool StateTables::pass(EventCode code, int64_t tid, uint64_t ts_ns) { return impl_->pass(code, tid, ts_ns); }
 void StateTables::housekeep(uint64_t now_ns) { impl_->housekeep(now_ns); }
 Snapshot StateTables::snapshot() const { return impl_->snapshot(); }

@@ -84,6 +84,8 @@ class StateTables final : public StateView {
   /// method that is not const. `event` must live as long. `number` is its place in the stream, the first is 1.
   const EventContext& apply(const Event& event, uint64_t number);
 
+  /// False for events that change nothing beyond the life of their thread: pass() may do for them.
+  static bool acts_on(EventCode code);
   /// For an event that no rule looks at: true if it does not change the tables either, apart from what was noted now.
   /// Then it need not be located and applied; false changes nothing. The last context is void.
   bool pass(EventCode code, int64_t tid, uint64_t ts_ns);

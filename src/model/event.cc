@@ -51,7 +51,7 @@ Result<void> Event::parse(std::span<const uint8_t> bytes, Event& out) {
 }
 
 void EventBatch::clear() {
-  slots_.clear();
+  size_ = 0;
   if (blocks_.size() > kKeptBlocks) blocks_.resize(kKeptBlocks);
   block_ = block_used_ = owned_bytes_ = 0;
 }

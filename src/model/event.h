@@ -111,8 +111,8 @@ class EventBatch {
     bool state_only;
   };
   void clear();
-  bool empty() const { return slots_.empty(); }
-  size_t size() const { return slots_.size(); }
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
   /// Of the events that were appended.
   size_t byte_size() const { return owned_bytes_; }
   /// Copies the event. `skipped_before` keeps evt.num equal to the position in the capture when events were merged away
@@ -122,10 +122,11 @@ class EventBatch {
   }
   /// The same without a copy: the bytes stay where they are until the next fill.
   void lend(const uint8_t* event, uint32_t len, uint16_t cpu, bool state_only, uint32_t skipped_before) {
-    slots_.push_back({event, len, skipped_before, cpu, state_only});
+    if (size_ == slots_.size()) slots_.resize(size_ < kFirstSlots ? kFirstSlots : 2 * size_);
+    slots_[size_++] = {event, len, skipped_before, cpu, state_only};
   }
   const Slot& slot(size_t index) const { return slots_[index]; }
-  std::span<const Slot> slots() const { return slots_; }
+  std::span<const Slot> slots() const { return {slots_.data(), size_}; }
   std::span<const uint8_t> event(size_t index) const { return {slots_[index].bytes, slots_[index].len}; }
 
  private:
@@ -137,7 +138,9 @@ class EventBatch {
   };
   const uint8_t* keep(std::span<const uint8_t> event);
 
-  std::vector<Slot> slots_;
+  static constexpr size_t kFirstSlots = 64;
+  std::vector<Slot> slots_;  // the first `size_` of them
+  size_t size_ = 0;
   std::vector<Block> blocks_;
   size_t block_ = 0, block_used_ = 0;  // where the next event goes
   size_t owned_bytes_ = 0;

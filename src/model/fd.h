@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace quell {
@@ -106,8 +107,43 @@ struct Fd {
   bool is_socket() const { return is_inet() || type == FdType::unix_socket; }
   bool is_file() const { return type == FdType::file; }
 };
-/// Counted without atomics: tables belong to one thread.
-using FdPtr = boost::local_shared_ptr<const Fd>;
+/// A shared Fd. Counted without atomics: tables belong to one thread. Its memory is reused, since descriptors come and
+/// go with every open and close.
+class FdPtr {
+ public:
+  FdPtr() = default;
+  FdPtr(const FdPtr& other) : node_(other.node_) {
+    if (node_ != nullptr) ++node_->uses;
+  }
+  FdPtr(FdPtr&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+  FdPtr& operator=(FdPtr other) noexcept {
+    std::swap(node_, other.node_);
+    return *this;
+  }
+  ~FdPtr() { reset(); }
+  void reset() {
+    if (node_ != nullptr && --node_->uses == 0) release(node_);
+    node_ = nullptr;
+  }
+  const Fd* get() const { return node_ == nullptr ? nullptr : &node_->fd; }
+  const Fd& operator*() const { return node_->fd; }
+  const Fd* operator->() const { return &node_->fd; }
+  explicit operator bool() const { return node_ != nullptr; }
+
+  static FdPtr make(Fd&& fd);
+
+ private:
+  struct Node {
+    Fd fd;
+    uint32_t uses = 1;
+    Node* next = nullptr;  // while it is free
+  };
+  struct Pool;
+  static void release(Node* node);
+
+  Node* node_ = nullptr;
+};
+inline FdPtr make_fd(Fd fd) { return FdPtr::make(std::move(fd)); }
 
 /// Numbers to descriptors. Bounded by the writer (see enrich); copied only when a process forks and then changes it.
 class FdTable {
@@ -127,16 +163,9 @@ class FdTable {
   }
   void set(int64_t number, FdPtr fd) {
     if (number < 0) return;
-    FdPtr* slot = nullptr;
-    if (number < kDenseLimit) {
-      const auto index = static_cast<size_t>(number);
-      if (index >= dense_.size()) dense_.resize(std::max<size_t>(16, std::max(index + 1, dense_.size() * 2)));
-      slot = &dense_[index];
-    } else {
-      slot = &sparse_[number];
-    }
-    if (!*slot) ++count_;
-    *slot = std::move(fd);
+    FdPtr& slot = slot_of(number);
+    if (!slot) ++count_;
+    slot = std::move(fd);
   }
   bool erase(int64_t number) {
     if (number < 0) return false;
@@ -162,6 +191,13 @@ class FdTable {
 
  private:
   static constexpr int64_t kDenseLimit = 1024;
+  FdPtr& slot_of(int64_t number) {
+    if (number >= kDenseLimit) return sparse_[number];
+    const auto index = static_cast<size_t>(number);
+    if (index >= dense_.size()) dense_.resize(std::max<size_t>(16, std::max(index + 1, dense_.size() * 2)));
+    return dense_[index];
+  }
+
   std::vector<FdPtr> dense_;
   boost::unordered_flat_map<int64_t, FdPtr> sparse_;
   size_t count_ = 0;
