@@ -16,6 +16,12 @@ DomainTable::~DomainTable() {
   if (thread_.joinable()) thread_.join();
 }
 
+void DomainTable::tell(const std::string& name, const IpAddress& address) {
+  auto next = std::make_shared<Known>(*std::atomic_load(&known_));
+  (*next)[name].push_back(address);
+  std::atomic_store(&known_, std::shared_ptr<const Known>(std::move(next)));
+}
+
 void DomainTable::start(unsigned interval_s) {
   if (names_.empty() || thread_.joinable()) return;
   thread_ = std::thread([this, interval_s] {

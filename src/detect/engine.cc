@@ -102,6 +102,8 @@ Engine::Engine(std::shared_ptr<const Program> program) : impl_(std::make_unique<
 Engine::~Engine() = default;
 void Engine::swap(std::shared_ptr<const Program> program) { impl_->use(std::move(program)); }
 
+bool Engine::looks_at(EventCode code) const { return !impl_->program->trees[code].empty(); }
+
 std::span<const RuleIndex> Engine::evaluate(const EventContext& context) {
   Impl& self = *impl_;
   self.matches.clear();
@@ -133,13 +135,12 @@ std::span<const RuleIndex> Engine::evaluate(const EventContext& context) {
 
 namespace {
 
-ProcessId process_id(const Thread& thread, const MachineInfo& machine) {
+ProcessId process_id(int64_t pid, uint64_t clone_ns, const MachineInfo& machine) {
   ProcessId id;
   id.boot_id = machine.boot_id;
-  id.pid = thread.pid;
+  id.pid = pid;
   // Ticks of 10 ms since boot, as /proc counts them; known only where both times are.
-  if (thread.group().clone_ns > machine.boot_ns && machine.boot_ns != 0)
-    id.start_ticks = (thread.group().clone_ns - machine.boot_ns) / 10'000'000;
+  if (clone_ns > machine.boot_ns && machine.boot_ns != 0) id.start_ticks = (clone_ns - machine.boot_ns) / 10'000'000;
   return id;
 }
 
@@ -175,7 +176,7 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
 
   if (const Thread* thread = context.thread) {
     const MachineInfo& machine = context.state->machine();
-    out.process = process_id(*thread, machine);
+    out.process = process_id(thread->pid, thread->group().clone_ns, machine);
     out.tid = thread->tid;
     out.process_name = thread->comm;
     out.exepath = thread->exepath;
@@ -185,15 +186,16 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
       out.user_name = user != nullptr ? user->name : thread->uid == 0 ? "root" : "";
       if (thread->container->is_host()) {
         out.container_id = "host";
+        if (thread->container_lookalike) out.container_missing = ContainerMissing::not_a_container;
       } else {
         out.container_id = thread->container->id;
         out.container_full_id = thread->container->full_id;
         out.container = thread->container->info;
       }
     }
-    const Thread* at = context.state->parent(*thread);
-    for (size_t i = 0; at != nullptr && i < kMaxAncestors; ++i, at = context.state->parent(*at))
-      out.ancestors.push_back({process_id(*at, machine), at->comm, at->exepath, std::string(at->cmdline())});
+    for (Creator& one : context.state->lineage(*thread, kMaxAncestors))
+      out.ancestors.push_back({process_id(one.pid, one.clone_ns, machine), std::move(one.comm), std::move(one.exepath),
+                               std::move(one.cmdline)});
   }
   if (context.container_event != nullptr) {
     out.container_id = context.container_event->id;

@@ -126,7 +126,7 @@ Value pod_label(X x, C c) {
 }
 
 Value pod_ip(X x, C c) {
-  if (!c.ip.empty() || c.pod_sandbox_id.empty()) return Value::text(c.ip);
+  if (!c.ip.empty() || c.pod_sandbox_id.empty() || x.context.state == nullptr) return Value::text(c.ip);
   const ContainerSlot* sandbox = x.context.state->container(std::string_view(c.pod_sandbox_id).substr(0, 12));
   return Value::text(sandbox != nullptr && sandbox->info ? std::string_view(sandbox->info->ip) : std::string_view(""));
 }

@@ -107,7 +107,7 @@ Value name_from_event(X x, bool raw) {
 
 Value name_raw(X x, const FieldArg&) {
   if (!has_fd_fields(x)) return {};
-  return x.context.fd != nullptr ? Value::text(x.context.fd->name_raw) : name_from_event(x, true);
+  return x.context.fd != nullptr ? Value::text(x.context.fd->given_name()) : name_from_event(x, true);
 }
 
 Value directory(X x, const FieldArg& a) {

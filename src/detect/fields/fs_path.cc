@@ -51,12 +51,13 @@ constexpr Row kRows[] = {
 };
 
 Value path_text(const Extract& x, const Path& path, bool raw) {
-  if (path.param == -2) return x.context.fd == nullptr ? Value{} : Value::text(x.context.fd->name);
+  if (path.param == -2)
+    return x.context.fd == nullptr ? Value{} : Value::text(raw ? x.context.fd->given_name() : x.context.fd->name);
   if (path.param < 0 || !x.event().carries(static_cast<size_t>(path.param))) return {};
   const std::string_view name = x.event().param(static_cast<size_t>(path.param)).text();
   if (name.empty()) return {};  // it could not be read
   if (raw) return Value::text(name);
-  if (!name.empty() && name[0] == '/') return text_in(x, absolute_path("", name));
+  if (name[0] == '/') return text_in(x, absolute_path("", name));
   const int64_t dirfd = path.dirfd < 0 ? -100 : x.event().param(static_cast<size_t>(path.dirfd)).i64();
   std::string_view directory = "<UNKNOWN>";
   switch (path.join) {
