@@ -64,9 +64,8 @@ Value category(const Extract& x, const FieldArg&) {
     case FdType::unix_socket:
     case FdType::event:
     case FdType::signalfd:
-    case FdType::eventpoll:
     case FdType::inotify:
-    case FdType::timerfd: return Value::text("ipc");
+    case FdType::userfaultfd: return Value::text("ipc");
     default: return Value::text("unknown");
   }
 }
