@@ -6,6 +6,7 @@
 
 #include "apps/quell/cli.h"
 #include "apps/quell/detection_printer.h"
+#include "apps/quell/engine_flags.h"
 #include "apps/quell/evaluator.h"
 #include "apps/quell/rules.h"
 #include "capture/scap/reader.h"
@@ -15,7 +16,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> files, rules;
-  bool stats = false, exit_on_detection = false, match_all = false;
+  bool stats = false, exit_on_detection = false, match_all = true;
   std::string minimum_priority;
 };
 
@@ -175,7 +176,7 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
   command->add_flag("--stats", options->stats,
                     "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
-  command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
+  add_rule_matching(*command, options->match_all);
   command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
       ->type_name("PRIORITY");
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });

@@ -15,7 +15,8 @@ enum class Pull {
   ended,      // nothing will come any more
 };
 
-/// Losses and oddities since the source was opened, per cause. Shown by --stats, /healthz and /metrics.
+/// Losses and oddities since the source was opened, per cause. Shown by --stats, /healthz and /metrics. Reading them costs
+/// nothing, so that each batch may be asked whether something was lost.
 struct SourceCounters {
   uint64_t events = 0;           // event blocks read, or events taken from the ring
   uint64_t lost_ring_full = 0;   // live: no room in the ring buffer
@@ -27,6 +28,9 @@ struct SourceCounters {
   uint64_t skipped_events = 0;   // capture: event codes of a newer schema
   uint64_t skipped_entries = 0;  // capture: unreadable entries of a table
   uint64_t enters_not_kept = 0;  // capture: enter events of old captures that could not wait for their exit (bounds)
+  /// Times of the oldest and the newest event that is known to be lost, since the epoch; 0 while there is none. A
+  /// detection whose facts reach back over one of them may lack something.
+  uint64_t first_loss_ns = 0, last_loss_ns = 0;
   uint64_t lost() const { return lost_ring_full + lost_scratch; }
 };
 

@@ -1,6 +1,7 @@
 #include "detect/engine.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "detect/domains.h"
 #include "detect/program.h"
@@ -14,6 +15,8 @@ struct Engine::Impl {
   std::vector<uint32_t> stamps;  // per node: epoch * 2 + value of the last evaluation
   uint32_t epoch = 0;
   std::vector<RuleIndex> matches;
+  FieldMemory in_conditions;
+  std::unordered_map<RuleIndex, FieldMemory> in_outputs;
 
   const EventContext* context = nullptr;
   PredicateCache* cache = nullptr;  // of the event's thread; null when it has none
@@ -23,6 +26,8 @@ struct Engine::Impl {
     memo.resize(program->field_slots);
     stamps.assign(program->nodes.size(), 0);
     epoch = 0;
+    in_conditions = {};
+    in_outputs.clear();
   }
 
   void begin(const EventContext& event) {
@@ -75,7 +80,8 @@ struct Engine::Impl {
     switch (node.kind) {
       case Node::Kind::constant: return id == kAlways;
       case Node::Kind::predicate:
-        return holds(program->predicates[node.predicate], Extract{*context, arena}, &memo, program->domains.get());
+        return holds(program->predicates[node.predicate], Extract{*context, arena, &in_conditions}, &memo,
+                     program->domains.get());
       case Node::Kind::negation: return !eval(node.children[0]);
       case Node::Kind::all:
         for (const NodeId child : node.children)
@@ -144,7 +150,7 @@ constexpr size_t kMaxAncestors = 32;
 
 Detection Engine::render(RuleIndex index, const EventContext& context) const {
   const Program::RuleOutput& rule = impl_->program->rules[index];
-  const Extract x{context, impl_->arena};
+  const Extract x{context, impl_->arena, &impl_->in_outputs[index], impl_->program->domains.get()};
   Detection out;
   out.rule = rule.name;
   out.priority = rule.priority;
@@ -174,6 +180,7 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
       out.user_name = user != nullptr ? user->name : thread->uid == 0 ? "root" : "";
       if (thread->container->is_host()) {
         out.container_id = "host";
+        if (thread->container_lookalike) out.container_missing = ContainerMissing::not_a_container;
       } else {
         out.container_id = thread->container->id;
         out.container_full_id = thread->container->full_id;

@@ -63,6 +63,7 @@ struct StateTables::Impl {
   /// A change of what the whole group shares (cwd).
   void group_changed(Entry& owner);
   void join_container(Entry& entry, std::string_view cgroups);
+  void inherit_container(Entry& child, const Entry* source);
   void move_to(Entry& entry, Slot& slot);
 
   // identity.cc

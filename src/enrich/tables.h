@@ -6,7 +6,9 @@
 // event is evaluated and goes away at the start of the next apply().
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,13 @@ struct Options {
   /// Reads passwd and group below /proc/PID/root.
   std::function<bool(int64_t pid, std::vector<User>& users, std::vector<Group>& groups)> read_users;
 
+  /// Whether a process has a mount namespace of its own, as every container has; nothing if it is gone. Asked for
+  /// processes of the host's pid namespace whose control group is named like a container's: a name alone makes none.
+  std::function<std::optional<bool>(int64_t pid)> is_isolated;
+  /// The id of the container that lives in these control groups, empty if there is none. Asked for processes of another
+  /// pid namespace whose control groups are named like no container's.
+  std::function<std::string(std::string_view cgroups)> container_of;
+
   /// A container without metadata has its first thread. Called inside apply() and load(): hand over, do not work.
   std::function<void(const ContainerSlot&)> on_new_container;
 };
@@ -59,6 +68,7 @@ struct Counters {
   uint64_t stale_events = 0;                 // older than the scan of their thread: delivered, without effect
   uint64_t forebears = 0;                    // gone processes that are remembered for those who came from them
   uint64_t forebears_refused = 0;            // that could not be: too many
+  uint64_t lookalikes = 0;                   // times that a host's process was in a cgroup named like a container's
   uint64_t malformed_containers = 0;         // container events whose JSON could not be read
 };
 

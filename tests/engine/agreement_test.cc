@@ -213,8 +213,8 @@ TEST(Agreement, ProgramEqualsNaiveEvaluation) {
       rule.condition = *parsed;
       rules.rules.push_back(std::move(rule));
     }
-    const auto all = compile(rules, {.match_all = true});
-    const auto first = compile(rules, {});
+    const auto all = compile(rules, {});
+    const auto first = compile(rules, {.match_all = false});
     ASSERT_TRUE(all) << all.error().message;
     Engine every(*all);
     Engine one(*first);
