@@ -36,6 +36,8 @@ void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
   page.counter("quell_enrich_forgotten_total", help, tables.fds_refused, {{"table", "fds"}, {"how", "refused"}});
   page.counter("quell_enrich_forgotten_total", help, tables.containers_refused,
                {{"table", "containers"}, {"how", "refused"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.forebears_refused,
+               {{"table", "creators"}, {"how", "refused"}});
   page.counter("quell_enrich_lookups_total", "Unknown threads that were looked up in /proc.", tables.lookups);
   page.counter("quell_enrich_failed_lookups_total", "Unknown threads that were gone already.", tables.lookups_failed);
 }
