@@ -492,8 +492,12 @@ bool pair_holds(const Predicate& p, const Value& left, const Value& right) {
 bool holds(const Predicate& p, const Extract& x, FieldMemo* memo, const DomainTable* domains) {
   const Value left = evaluate(p.left, x, memo);
   if (left.is_absent()) return false;
-  if (p.op == Op::exists) return true;
   if (p.right) return pair_holds(p, left, evaluate(*p.right, x, memo));
+  return present_value_holds(p, left, domains);
+}
+
+bool present_value_holds(const Predicate& p, const Value& left, const DomainTable* domains) {
+  if (p.op == Op::exists) return true;
   if (left.kind != Value::Kind::list) return scalar_holds(p, left, domains);
 
   const auto one = [&](const Value& value) { return scalar_holds(p, value, domains); };

@@ -67,8 +67,10 @@ void StateTables::Impl::on_prctl(const Event& event) {
   switch (event.param(1).u64()) {
     case kPrSetName:
       if (!has_value(event, 2)) return;
-      entry_->comm = event.param(2).text().substr(0, kCommSize);
-      changed(*entry_);
+      if (const auto name = event.param(2).text().substr(0, kCommSize); entry_->comm != name) {
+        entry_->comm = name;
+        changed(*entry_);
+      }
       return;
     case kPrSetSubreaper:
     case kPrGetSubreaper: entry_->owner().reaper = event.param(3).i64() != 0; return;

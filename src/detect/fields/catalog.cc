@@ -115,9 +115,11 @@ std::optional<Finding> bind_parameter(FieldRef& ref, bool raw) {
 
 }  // namespace
 
-FieldLookup find_field(std::string_view name, const std::optional<std::string>& arg) {
-  // Cut at dots from the right until what is left is a name.
-  std::string_view head = name;
+namespace {
+
+// Cuts `name` at dots from the right until what is left is a field's name; null if nothing is.
+const FieldSpec* row_at_head(std::string_view name, std::string_view& head) {
+  head = name;
   const FieldSpec* row = row_named(head);
   while (row == nullptr) {
     const size_t dot = head.rfind('.');
@@ -125,6 +127,14 @@ FieldLookup find_field(std::string_view name, const std::optional<std::string>& 
     head = head.substr(0, dot);
     row = row_named(head);
   }
+  return row;
+}
+
+}  // namespace
+
+FieldLookup find_field(std::string_view name, const std::optional<std::string>& arg) {
+  std::string_view head;
+  const FieldSpec* row = row_at_head(name, head);
   const std::string_view rest = name.substr(head.size());
   if (row == nullptr || (!rest.empty() && (row->arg != Arg::required_key && row->arg != Arg::optional_key)))
     return {{}, unknown_field(name)};
@@ -170,6 +180,9 @@ FieldLookup find_field(std::string_view name, const std::optional<std::string>& 
 
 bool is_field_text(std::string_view text) {
   const size_t bracket = text.find('[');
+  // Most texts are none; find_field() would look for what they resemble.
+  std::string_view head;
+  if (row_at_head(text.substr(0, bracket), head) == nullptr) return false;
   if (bracket == std::string_view::npos) return find_field(text, {}).field.has_value();
   if (text.back() != ']') return false;
   return find_field(text.substr(0, bracket), std::string(text.substr(bracket + 1, text.size() - bracket - 2)))
