@@ -21,7 +21,7 @@ struct Options {
 };
 
 struct Totals {
-  uint64_t events = 0, detections = 0, malformed = 0;
+  uint64_t events = 0, detections = 0;
   capture::SourceCounters source;
   enrich::Counters tables;
 };
@@ -30,8 +30,8 @@ void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource&
          const enrich::StateTables& tables) {
   totals.events += evaluator.event_count();
   totals.detections += evaluator.detection_count();
-  totals.malformed += evaluator.malformed_count();
   const capture::SourceCounters counters = source.counters();
+  totals.source.malformed += counters.malformed;
   totals.source.lost_ring_full += counters.lost_ring_full;
   totals.source.lost_scratch += counters.lost_scratch;
   totals.source.skipped_blocks += counters.skipped_blocks;
@@ -57,7 +57,7 @@ void print_stats(const Totals& totals, double seconds) {
       "enters_not_kept {}, threads_evicted {}, threads_refused {}, fds_refused {}, containers_refused {}, "
       "malformed_containers {})\n",
       source.events, totals.detections, seconds, seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0,
-      source.lost() + totals.malformed, source.lost_ring_full, source.lost_scratch, totals.malformed,
+      source.lost() + source.malformed, source.lost_ring_full, source.lost_scratch, source.malformed,
       source.skipped_events, source.skipped_blocks, source.skipped_entries, source.enters_not_kept,
       tables.threads_evicted, tables.threads_refused, tables.fds_refused, tables.containers_refused,
       tables.malformed_containers);

@@ -60,6 +60,14 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
       ->type_name("PATH");
+  command->add_option("--runc-root", options->daemon.sockets.runc_roots, "where runc keeps its containers (patterns)")
+      ->type_name("PATH")
+      ->expected(1, -1)
+      ->take_all();
+  command
+      ->add_option("--label-max-len", options->daemon.label_max_len,
+                   "container labels with a longer value are left out (default 100, 0: none is)")
+      ->type_name("BYTES");
   command->callback([&globals, &run, options] { run = [&globals, options] { return up(globals, *options); }; });
 }
 

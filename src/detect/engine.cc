@@ -92,6 +92,8 @@ void Engine::Impl::use(std::shared_ptr<const Program> next) {
   possible.assign(program->widest_plan, 0);
   answer = possible;
   matches.reserve(program->rules.size());
+  in_conditions = {};
+  in_outputs.clear();
   if (profile != nullptr) profile->use(*program);
 }
 
@@ -282,7 +284,7 @@ template <typename Probe>
 bool Engine::Impl::run(const Plan& plan, const EventContext& context, Probe& probe) {
   arena.reset();
   memo.next_event();
-  const Extract x{context, arena};
+  const Extract x{context, arena, &in_conditions};
   recall_process(plan, x, probe);
   if (!any_rule(plan)) return false;
   probe.process_decided(possible);
@@ -304,6 +306,8 @@ void Engine::profile_into(RuleProfile* profile) {
   impl_->profile = profile;
   if (profile != nullptr) profile->use(*impl_->program);
 }
+
+bool Engine::looks_at(EventCode code) const { return impl_->program->plan(code) != nullptr; }
 
 std::span<const RuleIndex> Engine::evaluate(const EventContext& context) {
   Impl& self = *impl_;

@@ -1,6 +1,9 @@
 #pragma once
 // What an engine keeps from event to event.
+#include <unordered_map>
+
 #include "detect/answers.h"
+#include "detect/fields/memory.h"
 #include "detect/program.h"
 #include "detect/rule_profile.h"
 
@@ -10,6 +13,8 @@ struct Engine::Impl {
   std::shared_ptr<const Program> program;
   RuleProfile* profile = nullptr;
   Arena arena;
+  FieldMemory in_conditions;
+  std::unordered_map<RuleIndex, FieldMemory> in_outputs;
   FieldMemo memo;
   Answers answers;
   LeafSet leaves;

@@ -6,13 +6,12 @@
 namespace quell::detect {
 namespace {
 
-ProcessId process_id(const Thread& thread, const MachineInfo& machine) {
+ProcessId process_id(int64_t pid, uint64_t clone_ns, const MachineInfo& machine) {
   ProcessId id;
   id.boot_id = machine.boot_id;
-  id.pid = thread.pid;
+  id.pid = pid;
   // Ticks of 10 ms since boot, as /proc counts them; known only where both times are.
-  if (thread.group().clone_ns > machine.boot_ns && machine.boot_ns != 0)
-    id.start_ticks = (thread.group().clone_ns - machine.boot_ns) / 10'000'000;
+  if (clone_ns > machine.boot_ns && machine.boot_ns != 0) id.start_ticks = (clone_ns - machine.boot_ns) / 10'000'000;
   return id;
 }
 
@@ -23,7 +22,7 @@ constexpr size_t kMaxAncestors = 32;
 Detection Engine::render(RuleIndex index, const EventContext& context) const {
   const uint64_t started = impl_->profile == nullptr ? 0 : cpu_ticks();
   const Program::RuleOutput& rule = impl_->program->rules[index];
-  const Extract x{context, impl_->arena};
+  const Extract x{context, impl_->arena, &impl_->in_outputs[index], impl_->program->domains.get()};
   Detection out;
   out.rule = rule.name;
   out.priority = rule.priority;
@@ -43,7 +42,7 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
 
   if (const Thread* thread = context.thread) {
     const MachineInfo& machine = context.state->machine();
-    out.process = process_id(*thread, machine);
+    out.process = process_id(thread->pid, thread->group().clone_ns, machine);
     out.tid = thread->tid;
     out.process_name = thread->comm;
     out.exepath = thread->exepath;
@@ -53,15 +52,16 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
       out.user_name = user != nullptr ? user->name : thread->uid == 0 ? "root" : "";
       if (thread->container->is_host()) {
         out.container_id = "host";
+        if (thread->container_lookalike) out.container_missing = ContainerMissing::not_a_container;
       } else {
         out.container_id = thread->container->id;
         out.container_full_id = thread->container->full_id;
         out.container = thread->container->info;
       }
     }
-    const Thread* at = context.state->parent(*thread);
-    for (size_t i = 0; at != nullptr && i < kMaxAncestors; ++i, at = context.state->parent(*at))
-      out.ancestors.push_back({process_id(*at, machine), at->comm, at->exepath, std::string(at->cmdline())});
+    for (Creator& one : context.state->lineage(*thread, kMaxAncestors))
+      out.ancestors.push_back({process_id(one.pid, one.clone_ns, machine), std::move(one.comm), std::move(one.exepath),
+                               std::move(one.cmdline)});
   }
   if (context.container_event != nullptr) {
     out.container_id = context.container_event->id;
