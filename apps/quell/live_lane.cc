@@ -207,7 +207,8 @@ void LiveLane::publish() {
   status.not_completed = pending_.forgotten();
   status.held = pending_.waiting();
   status.awaited = pending_.late();
-  observe_losses(options_.clock->realtime_ns());
+  status.published_ns = options_.clock->realtime_ns();
+  observe_losses(status.published_ns);
   status.started_ns = coverage_.start_ns();
   status.last_loss_ns = coverage_.last_loss_ns();
   status.losses = losses_;
