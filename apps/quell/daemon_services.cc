@@ -22,7 +22,8 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
                "Events whose process memory could not be read: they came with empty parameters.", source.lost_fault);
   page.counter("quell_capture_foreign_abi_total", "32-bit and x32 system calls: counted, not decoded.",
                source.foreign_abi);
-  page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.", status.malformed);
+  page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.",
+               status.source.malformed);
   page.counter("quell_capture_recorded_events_total", "Events written to the recording.", status.recorded_events);
 }
 

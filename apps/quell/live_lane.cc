@@ -199,7 +199,6 @@ void LiveLane::publish() {
   status.tables = tables_.counters();
   status.events = evaluator_.event_count();
   status.detections = evaluator_.detection_count();
-  status.malformed = evaluator_.malformed_count();
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
   status.sent_incomplete = pending_.sent_incomplete();

@@ -24,7 +24,6 @@ struct LaneStatus {
   enrich::Counters tables;
   uint64_t events = 0;  // shown to the rules
   uint64_t detections = 0;
-  uint64_t malformed = 0;
   uint64_t rules = 0;
   uint64_t rule_swaps = 0;
   uint64_t sent_incomplete = 0;    // detections that went out without their container's metadata

@@ -432,7 +432,7 @@ void StateTables::Impl::on_procexit(const Event& event) {
     entry.changed();
   }
   gone_[static_cast<size_t>(entry.tid) % gone_.size()] = {entry.tid, entry.ptid, event.ts_ns()};
-  deferred_.exit_tid = entry.tid;
+  deferred_.exit = &entry;
   deferred_.reaper = event.param(4).i64();
   has_deferred_ = true;
 }
