@@ -14,7 +14,6 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kFillTimeout = 100 * kMillisecond;
 constexpr uint64_t kFillTimeoutWhileHolding = 10 * kMillisecond;
 constexpr uint64_t kPublishInterval = 100 * kMillisecond;
-constexpr uint64_t kLossCheckInterval = 20 * kMillisecond;
 // Containers that were there before us are described before their first event is evaluated, if the runtime is quick
 // about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
@@ -157,12 +156,10 @@ void LiveLane::tell_losses(Detection& detection) {
                                       detection.kernel_ns);
 }
 
-// The source sums up hundreds of counters: a burst of detections asks once.
 void LiveLane::observe_losses(uint64_t now_ns) {
-  if (now_ns < next_loss_check_ns_) return;
-  next_loss_check_ns_ = now_ns + kLossCheckInterval;
+  const capture::SourceCounters counters = source_->counters();
   const uint64_t before = coverage_.last_loss_ns();
-  coverage_.observe(now_ns, source_->counters().lost());
+  coverage_.observe(now_ns, counters.lost(), counters.last_loss_ns);
   if (coverage_.last_loss_ns() != before)
     losses_ = std::make_shared<const std::vector<LossSecond>>(coverage_.seconds());
 }

@@ -97,7 +97,6 @@ class LiveLane {
   uint64_t next_publish_ns_ = 0;
   uint64_t rule_swaps_ = 0;
   Coverage coverage_;
-  uint64_t next_loss_check_ns_ = 0;
   std::shared_ptr<const std::vector<LossSecond>> losses_;
 
   // Synchronised by themselves.
