@@ -17,6 +17,7 @@ constexpr uint64_t kPublishInterval = 100 * kMillisecond;
 // Containers that were there before us are described before their first event is evaluated, if the runtime is quick
 // about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
+constexpr uint64_t kLastAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
 
 }  // namespace
@@ -217,7 +218,10 @@ void LiveLane::publish() {
 
 Result<void> LiveLane::finish() {
   stopping_ = true;
-  take_answers();
+  // What is held gets a last chance: nobody completes it once we are gone.
+  const uint64_t limit_ns = options_.clock->monotonic_ns() + kLastAnswersPatience;
+  for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
   publish();
   if (!recorder_) return {};
