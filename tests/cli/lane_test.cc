@@ -91,7 +91,7 @@ class Lane : public ::testing::Test {
     raw_ = source_.get();
     runtimes_.push_back(std::make_unique<FakeRuntime>(knows_));
     os::ContainerLookup::Options options;
-    options.quick.assign(60, std::chrono::milliseconds(5));
+    options.quick.assign(1000, std::chrono::milliseconds(5));  // longer than any patience
     lookup_ = std::make_unique<os::ContainerLookup>(runtimes_, options);
   }
   ~Lane() override { unlink(path_.c_str()); }
