@@ -29,7 +29,7 @@ struct DaemonOptions {
   api::TcpAddress listen;
   std::string record_path;
   StreamFormat format = StreamFormat::text;
-  os::RuntimeSockets sockets;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
   size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };

@@ -16,7 +16,7 @@ namespace {
 struct Options {
   std::string scope, out, duration;
   std::vector<std::string> rules, events;
-  os::RuntimeSockets sockets;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
 };
 
 /// Which events to take: all, those of the rules, or those named.
