@@ -18,7 +18,10 @@ uint64_t fnv1a(std::string_view text, uint64_t hash) {
 Evaluator::Evaluator(enrich::StateTables& tables, detect::Engine& engine, EvaluatorOptions options)
     : tables_(tables), engine_(engine), options_(std::move(options)) {}
 
-void Evaluator::load(const Snapshot& snapshot) { tables_.load(snapshot); }
+void Evaluator::load(const Snapshot& snapshot) {
+  if (flight_ != nullptr) flight_->reset();
+  tables_.load(snapshot);
+}
 
 void Evaluator::run(const EventBatch& batch) {
   for (size_t i = 0; i < batch.size(); ++i) evaluate(batch.event(i), batch.slot(i));
@@ -47,7 +50,12 @@ void Evaluator::evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot&
     }
   }
   number_ += slot.skipped_before + 1;
+  if (flight_ != nullptr) {
+    tables_.settle();
+    flight_->before(event, tables_.thread(event.tid()));
+  }
   const EventContext& context = tables_.apply(event, number_);
+  if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
   if (slot.state_only) return;
   ++event_count_;
   for (const detect::RuleIndex rule : engine_.evaluate(context)) {

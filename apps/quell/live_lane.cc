@@ -28,6 +28,10 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
     QUELL_TRY(recorder, capture::ScapWriter::create(options.record_path, source->snapshot(), {}));
   }
   std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
+  if (Flight* flight = lane->options_.flight) {
+    flight->attach(lane->tables_, *lane->rules_);
+    lane->evaluator_.fly_with(flight->recorder());
+  }
   lane->evaluator_.load(lane->source_->snapshot());
   lane->recorder_ = std::move(recorder);
   lane->evaluator_.record_to(lane->recorder_.get());
@@ -70,6 +74,8 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                           detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
                         }
                         settle_identity(detection.process);
+                        if (options_.flight != nullptr)
+                          options_.flight->on_detection(detection, rules_->find(detection.rule));
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
                   .read_thread = options_.tables.read_thread}) {}
@@ -146,6 +152,10 @@ void LiveLane::apply_commands() {
     rules_ = std::exchange(new_rules_, nullptr);
   }
   engine_.swap(rules_->program);
+  if (options_.flight != nullptr) {
+    options_.flight->use(*rules_);
+    evaluator_.fly_with(options_.flight->recorder());
+  }
   ++rule_swaps_;
   if (auto changed = source_->set_interest(detect::wanted_event_codes(*rules_->program)); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
@@ -161,6 +171,7 @@ void LiveLane::evaluate() {
   if (now_ns < next_publish_ns_) return;
   next_publish_ns_ = now_ns + kPublishInterval;
   tables_.housekeep(options_.clock->realtime_ns());
+  if (options_.flight != nullptr) options_.flight->tick(options_.clock->realtime_ns(), source_->counters().lost());
   publish();
 }
 
@@ -174,6 +185,7 @@ void LiveLane::publish() {
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
   status.sent_incomplete = pending_.sent_incomplete();
+  if (options_.flight != nullptr) status.flight = options_.flight->status();
   if (recorder_) status.recorded_events = recorder_->event_count();
   if (!evaluator_.record_status()) status.record_error = evaluator_.record_status().error().str();
   status.is_running = !stopping_;
@@ -185,6 +197,7 @@ Result<void> LiveLane::finish() {
   stopping_ = true;
   take_answers();
   pending_.flush();
+  if (options_.flight != nullptr) options_.flight->finish();
   publish();
   if (!recorder_) return {};
   evaluator_.record_to(nullptr);

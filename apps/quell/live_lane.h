@@ -8,6 +8,7 @@
 #include <string>
 
 #include "apps/quell/evaluator.h"
+#include "apps/quell/flight.h"
 #include "apps/quell/pending_detections.h"
 #include "apps/quell/rules.h"
 #include "base/metrics.h"
@@ -27,6 +28,7 @@ struct LaneStatus {
   uint64_t rule_swaps = 0;
   uint64_t sent_incomplete = 0;  // detections that went out without their container's metadata
   uint64_t recorded_events = 0;
+  FlightStatus flight;
   std::string record_error;  // why the recording ended early; empty while all is well
   bool is_running = false;
 };
@@ -38,6 +40,7 @@ class LiveLane {
     std::string boot_id;
     std::string hostname;
     std::string record_path;  // empty: nothing is recorded
+    Flight* flight = nullptr;  // borrowed; null: no flight recorder
     const Clock* clock = nullptr;
     os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
     /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.

@@ -17,6 +17,8 @@ namespace quell::cli {
 struct OutgoingDetection {
   Detection detection;
   bool is_update = false;
+  /// Not null: a capture has been finished; `detection` is empty then.
+  std::shared_ptr<const CaptureRef> finished_capture{};
 };
 
 /// Used by the engine thread alone. Time is monotonic and given by the caller.

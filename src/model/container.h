@@ -65,6 +65,7 @@ struct ContainerSlot {
   ContainerType type_guess = ContainerType::unknown;  // by the form of the cgroup path
   uint64_t first_seen_ns = 0;
   std::shared_ptr<const Container> info;
+  mutable uint32_t flight_ring = 0;  // the flight recorder's: where this container's events are kept; 0: nowhere yet
   bool is_host() const { return full_id.empty(); }
 };
 

@@ -176,6 +176,11 @@ std::string detection_to_json(const Detection& detection) {
     out.end_object();
   }
   out.end_array();
+  out.key("capture");
+  if (detection.capture != nullptr)
+    write_capture_ref(out, *detection.capture);
+  else
+    out.null();
   out.key("container");
   if (detection.container != nullptr)
     write_container(out, *detection.container);
@@ -251,6 +256,10 @@ Result<Detection> detection_from_json(std::string_view text) {
   if (ours.at("container").object() != nullptr)
     out.container = std::make_shared<const Container>(read_container(ours.at("container")));
   out.container_missing_reason = ours.at("container_missing_reason").str();
+  if (ours.at("capture").object() != nullptr) {
+    QUELL_TRY(CaptureRef capture, read_capture_ref(ours.at("capture")));
+    out.capture = std::make_shared<const CaptureRef>(std::move(capture));
+  }
   out.evidence_ref = ours.at("evidence").str();
   return out;
 }

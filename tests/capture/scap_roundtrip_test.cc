@@ -57,6 +57,9 @@ Thread draw_thread(Draw& d) {
   t.vm_size_kb = d.num<uint32_t>(), t.vm_rss_kb = d.num<uint32_t>(), t.vm_swap_kb = d.num<uint32_t>();
   t.page_faults_major = d.num<uint64_t>(), t.page_faults_minor = d.num<uint64_t>();
   t.exe_writable = d.flip(), t.exe_upper_layer = d.flip(), t.exe_lower_layer = d.flip(), t.exe_from_memfd = d.flip();
+  t.clone_ns = d.num<uint64_t>(), t.lastexec_ns = d.num<uint64_t>();
+  t.exe_ino_ctime_duration_clone_ns = d.num<uint64_t>(), t.exe_ino_ctime_duration_pidns_ns = d.num<uint64_t>();
+  t.dead = d.flip(), t.inverted = d.flip(), t.reaper = d.flip(), t.placeholder = d.flip();
   return t;
 }
 
@@ -82,6 +85,12 @@ Fd draw_fd(Draw& d) {
     fd.unix_source = d.num<uint64_t>(), fd.unix_dest = d.num<uint64_t>(), fd.name = "/run/x";
   if (fd.type == FdType::file) fd.open_flags = d.num<uint32_t>(), fd.dev = d.num<uint32_t>();
   complete_fd(fd);
+  if (d.flip()) {
+    fd.flags |= kFdCloexec | kFdConnectPending;
+    fd.name_raw = d.text(100);
+    fd.role = fd.is_server() ? SocketRole::server : fd.is_inet() ? SocketRole::client : SocketRole::none;
+    fd.pid = d.num<int64_t>();
+  }
   return fd;
 }
 
@@ -115,15 +124,17 @@ void expect_same(const Thread& a, const Thread& b) {
                     t.env, t.cwd, t.root, t.cgroups, t.uid, t.gid, t.loginuid, t.tty, t.flags, t.cap_inheritable,
                     t.cap_permitted, t.cap_effective, t.fdlimit, t.exe_ino, t.exe_ino_ctime_ns, t.exe_ino_mtime_ns,
                     t.pidns_init_start_ns, t.vm_size_kb, t.vm_rss_kb, t.vm_swap_kb, t.page_faults_major,
-                    t.page_faults_minor, t.exe_writable, t.exe_upper_layer, t.exe_lower_layer, t.exe_from_memfd);
+                    t.page_faults_minor, t.exe_writable, t.exe_upper_layer, t.exe_lower_layer, t.exe_from_memfd,
+                    t.clone_ns, t.lastexec_ns, t.exe_ino_ctime_duration_clone_ns, t.exe_ino_ctime_duration_pidns_ns,
+                    t.dead, t.inverted, t.reaper, t.placeholder);
   };
   EXPECT_TRUE(key(a) == key(b)) << "thread " << a.tid;
 }
 
 void expect_same(const Fd& a, const Fd& b) {
   const auto key = [](const Fd& f) {
-    return std::tie(f.type, f.l4, f.role, f.flags, f.open_flags, f.dev, f.ino, f.name, f.tuple, f.unix_source,
-                    f.unix_dest);
+    return std::tie(f.type, f.l4, f.role, f.flags, f.open_flags, f.dev, f.ino, f.name, f.name_raw, f.tuple,
+                    f.unix_source, f.unix_dest, f.pid);
   };
   EXPECT_TRUE(key(a) == key(b)) << "descriptor " << a.name << " " << b.name;
 }
