@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/text.h"
+
 namespace quell {
 namespace {
 
@@ -69,11 +71,9 @@ std::string Sha256::finish() {
   uint8_t length[8];
   for (int i = 0; i < 8; ++i) length[i] = static_cast<uint8_t>(bits >> (56 - 8 * i));
   update(length);
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (const uint32_t word : state_)
-    for (int shift = 28; shift >= 0; shift -= 4) out += kHex[(word >> shift) & 15];
-  return out;
+  std::array<uint8_t, 32> sum{};
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] = static_cast<uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
+  return hex(sum.data(), sum.size());
 }
 
 }  // namespace quell

@@ -42,6 +42,7 @@ bool can_move(const Event& event, const Thread& thread) {
 FlightRecorder::FlightRecorder(FlightLimits limits, Tables tables, CaptureSink& sink)
     : limits_(limits),
       segment_bytes_(std::max(kMinSegment, std::bit_floor(limits.ring_bytes / kSegmentsPerRing))),
+      note_limit_(std::max(segment_bytes_, limits.ring_bytes / 4)),
       segment_ns_(std::max<uint64_t>(limits.before_ns / kSegmentsPerRing, 1)),
       tables_(std::move(tables)),
       sink_(sink) {
@@ -192,7 +193,7 @@ void FlightRecorder::note_slowly(Ring& ring, const Thread& thread) {
   Segment& segment = ring.current();
   thread.noted_in = segment.serial;
   const size_t before = segment.note_bytes;
-  note_thread(thread, segment, ring.segments, segment_bytes_);
+  note_thread(thread, segment, ring.segments, note_limit_);
   ring.bytes += segment.note_bytes - before;
   counters_.bytes += segment.note_bytes - before;
   const Thread* parent = tables_.view->parent(thread);
@@ -210,7 +211,7 @@ void FlightRecorder::note_foreign(Ring& ring, const Thread* thread) {
   for (int depth = 0; thread != nullptr && depth < kMaxAncestors; ++depth) {
     if (segment.notes.contains(thread->tid)) return;
     const size_t before = segment.note_bytes;
-    note_thread(*thread, segment, ring.segments, segment_bytes_);
+    note_thread(*thread, segment, ring.segments, note_limit_);
     ring.bytes += segment.note_bytes - before;
     counters_.bytes += segment.note_bytes - before;
     auto& rings = foreign_[thread->tid];

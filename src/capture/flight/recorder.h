@@ -129,6 +129,7 @@ class FlightRecorder {
 
   const FlightLimits limits_;
   const size_t segment_bytes_;
+  const size_t note_limit_;  // per segment
   const uint64_t segment_ns_;
   const Tables tables_;
   CaptureSink& sink_;
