@@ -31,6 +31,7 @@ struct DaemonOptions {
   FlightOptions flight;
   StreamFormat format = StreamFormat::text;
   os::RuntimeSockets sockets;
+  size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };
 

@@ -8,6 +8,7 @@
 namespace quell::capture {
 namespace {
 
+using scenario::Actor;
 using scenario::Cast;
 using scenario::KeyKind;
 using scenario::Writer;
@@ -27,6 +28,18 @@ Result<void> read_processes(const yaml::Node& root, Cast& cast) {
                             (meant.empty() ? std::string{} : ": did you mean " + std::string(meant) + "?"));
     }
     QUELL_CHECK(cast.add(entry.key->text(), *entry.value, false).map([](auto*) {}));
+  }
+  return {};
+}
+
+Result<void> read_names(const yaml::Node& root, Scenario& out) {
+  const yaml::Node* names = root.find("names");
+  if (names == nullptr) return {};
+  if (!names->is_map()) return names->error("names is a map from a domain name to its address");
+  for (const yaml::Entry& entry : names->entries()) {
+    const auto address = scenario::parse_ip(entry.value->text());
+    if (!address) return entry.value->error("'" + entry.value->text() + "' is no IP address");
+    out.names.emplace_back(entry.key->text(), *address);
   }
   return {};
 }
@@ -75,7 +88,7 @@ Result<Scenario> build(const yaml::File& file) {
   if (file.documents().size() != 1 || !file.documents()[0]->is_map())
     return Error{Code::invalid_argument, "a scenario is one map with why, rules, events and expect", file.name()};
   const yaml::Node& root = *file.documents()[0];
-  QUELL_CHECK(root.only_keys({"why", "rules", "processes", "events", "expect", "near_miss"}));
+  QUELL_CHECK(root.only_keys({"why", "rules", "names", "processes", "events", "expect", "near_miss"}));
   Scenario out;
   out.name = file.name();
   QUELL_TRY(out.why, root.get_string("why"));
@@ -83,6 +96,7 @@ Result<Scenario> build(const yaml::File& file) {
   QUELL_TRY(out.rules, rules->as_strings());
   if (out.rules.empty()) return rules->error("rules names no file: nothing could ever be detected");
 
+  QUELL_CHECK(read_names(root, out));
   Cast cast;
   QUELL_CHECK(read_processes(root, cast));
   Writer writer(cast);
@@ -94,7 +108,12 @@ Result<Scenario> build(const yaml::File& file) {
 
   out.snapshot = cast.snapshot();
   // A socket() may lead its connect by a little, so what comes before everything ends a bit earlier.
-  for (auto& bytes : cast.preamble(kScenarioStartNs - 1'000'000)) out.events.push_back({std::move(bytes), -1});
+  const std::vector<const Actor*> born = cast.born();
+  const uint64_t lead_ns = 1'000'000 + (born.empty() ? 0 : born.front()->age_ns);
+  for (auto& bytes : cast.preamble(kScenarioStartNs - lead_ns)) out.events.push_back({std::move(bytes), -1});
+  Writer births(cast);
+  for (const Actor* actor : born) births.write_birth(*actor);
+  for (ScenarioEvent& event : births.take()) out.events.push_back(std::move(event));
   for (ScenarioEvent& event : writer.take()) out.events.push_back(std::move(event));
   return out;
 }
