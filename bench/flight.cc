@@ -1,5 +1,5 @@
-// What the flight recorder adds to each event, and what its rings occupy. The same capture goes through the state tables
-// twice, in a process of its own each time: without the recorder, and with it.
+// What the flight recorder adds to each event, and what its rings occupy. The same capture goes through the state
+// tables twice, in a process of its own each time: without the recorder, and with it.
 //   instructions per event = ((with, long) - (with, short) - (without, long) + (without, short)) / (events more)
 #include <algorithm>
 #include <cstdio>

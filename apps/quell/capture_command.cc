@@ -1,5 +1,5 @@
-// quell capture: what the flight recorder kept. Reads the data directory itself, so that it works after the running quell
-// has gone, too.
+// quell capture: what the flight recorder kept. Reads the data directory itself, so that it works after the running
+// quell has gone, too.
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,7 +75,7 @@ Exit show(const Globals& globals, const Options& options) {
   if (!sum) return fail(sum.error());
   fmt::print("capture:   {}\nfile:      {} ({} bytes)\n", ref->id, ref->path, ref->size_bytes);
   fmt::print("sha256:    {} ({})\n", *sum,
-             ref->sha256.empty() ? "no description to compare with"
+             ref->sha256.empty()   ? "no description to compare with"
              : *sum == ref->sha256 ? "as it was written"
                                    : "NOT what was written: " + ref->sha256);
   fmt::print("rule:      {}\ncontainer: {}\n", plain(ref->rule), plain(ref->container_id));
@@ -122,8 +122,8 @@ void add_capture(CLI::App& app, const Globals& globals, Action& run) {
                                   "  quell capture list\n"
                                   "  quell capture export d-0123456789abcdef --to incident.scap");
   capture->require_subcommand(1);
-  CLI::App* list_command = add_command(*capture, "list", "Captures, newest first",
-                                       "  quell capture list\n  quell capture list -o json");
+  CLI::App* list_command =
+      add_command(*capture, "list", "Captures, newest first", "  quell capture list\n  quell capture list -o json");
   list_command->add_option("--limit", options->limit, "how many (default 20)")->type_name("N");
   list_command->callback([&globals, &run, options] { run = [&globals, options] { return list(globals, *options); }; });
   CLI::App* show_command = add_command(*capture, "show", "One capture, checked against its sha256",

@@ -40,7 +40,9 @@ void Evaluator::run(const EventBatch& batch) {
 /// nobody's business: they are counted and left alone.
 bool Evaluator::passes(const EventBatch::Slot& slot) {
   const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
-  if (changes_state_[code] || recorder_ != nullptr || (!slot.state_only && engine_.looks_at(code))) return false;
+  if (changes_state_[code] || recorder_ != nullptr || flight_ != nullptr ||
+      (!slot.state_only && engine_.looks_at(code)))
+    return false;
   const auto tid = static_cast<int64_t>(quell::load<uint64_t>(slot.bytes + offsetof(EventHeader, tid)));
   if (!tables_.pass(code, tid, quell::load<uint64_t>(slot.bytes))) return false;
   number_ += slot.skipped_before + 1;

@@ -136,7 +136,8 @@ void collect_flight(const FlightStatus& status, const capture::flight::CaptureFi
   page.counter("quell_flight_joined_detections_total", "Detections inside of a capture that was being made.",
                rings.captures_joined);
   const char* refused = "Captures that were asked for and not made, by reason.";
-  page.counter("quell_flight_refused_captures_total", refused, rings.captures_refused, {{"reason", "too_many_at_once"}});
+  page.counter("quell_flight_refused_captures_total", refused, rings.captures_refused,
+               {{"reason", "too_many_at_once"}});
   page.counter("quell_flight_refused_captures_total", refused, status.limited, {{"reason", "rule_rate"}});
   page.counter("quell_flight_cut_captures_total", "Captures that ended before their time.", rings.captures_cut);
   page.counter("quell_flight_written_files_total", "Captures written.", files.written);

@@ -77,8 +77,7 @@ class Flight {
   uint64_t limited_ = 0;
 };
 
-void collect_flight(const FlightStatus& status, const capture::flight::CaptureFileCounters& files,
-                    metrics::Page& page);
+void collect_flight(const FlightStatus& status, const capture::flight::CaptureFileCounters& files, metrics::Page& page);
 
 /// "off", "rules", "all". Errors: invalid_argument.
 Result<CaptureMode> parse_capture_mode(const std::string& text);

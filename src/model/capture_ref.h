@@ -1,6 +1,6 @@
 #pragma once
-// What the flight recorder kept of a detection's surroundings: the capture and what can be said about it without opening
-// it. One document for three places: the manifest beside the capture, the detection in the store, the API.
+// What the flight recorder kept of a detection's surroundings: the capture and what can be said about it without
+// opening it. One document for three places: the manifest beside the capture, the detection in the store, the API.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -26,12 +26,12 @@ struct CaptureRef {
   std::string note;    // why it failed, or why it ends before its time; empty when all went as asked
   std::string rule, container_id;
   uint64_t size_bytes = 0;
-  uint64_t trigger_ns = 0;           // the detection's event
-  uint64_t from_ns = 0, to_ns = 0;   // of the first and the last event in it
-  uint64_t events = 0;               // not counting what describes the state at the start
-  uint64_t lost_events = 0;          // lost on the whole machine while it was recorded: some may be missing here
-  bool is_base_complete = true;      // false: of some processes the state at the start was not kept
-  std::vector<std::string> also{};   // ids of further detections inside of it
+  uint64_t trigger_ns = 0;          // the detection's event
+  uint64_t from_ns = 0, to_ns = 0;  // of the first and the last event in it
+  uint64_t events = 0;              // not counting what describes the state at the start
+  uint64_t lost_events = 0;         // lost on the whole machine while it was recorded: some may be missing here
+  bool is_base_complete = true;     // false: of some processes the state at the start was not kept
+  std::vector<std::string> also{};  // ids of further detections inside of it
 };
 
 /// One object, keys in alphabetical order.

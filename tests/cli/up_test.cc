@@ -206,9 +206,11 @@ TEST_F(Up, KeepsWhatSurroundsADetectionAndCleansUpAfterACrash) {
   ASSERT_TRUE(live && replayed) << replay.out;
   EXPECT_EQ(live->at("output_fields").dump(), replayed->at("output_fields").dump());
 
-  for (const std::vector<std::string>& wrong :
-       {std::vector<std::string>{"--capture", "some"}, {"--capture-priority", "high"}, {"--capture-memory", "1K"},
-        {"--capture-before", "soon"}, {"--capture-disk", "much"}})
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--capture", "some"},
+                                                {"--capture-priority", "high"},
+                                                {"--capture-memory", "1K"},
+                                                {"--capture-before", "soon"},
+                                                {"--capture-disk", "much"}})
     EXPECT_EQ(quell(folder_, up_arguments(wrong)).status, 2) << wrong[0];
 }
 

@@ -1,5 +1,5 @@
-// A shell in a container does this and that, reads /etc/shadow, and goes on: the capture tells the whole story, to us and
-// to other tools.
+// A shell in a container does this and that, reads /etc/shadow, and goes on: the capture tells the whole story, to us
+// and to other tools.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -94,9 +94,10 @@ class FlightRecorder : public ::testing::Test {
 TEST_F(FlightRecorder, TellsWhatWasBeforeAndAfterInAContainer) {
   const auto id = env->run_docker({.name = "flight"});
   ASSERT_TRUE(id) << id.error().str();
-  ASSERT_TRUE(env->exec_docker(*id, {"sh", "-c",
-                                     "cd /tmp; A=1; export A; ls / >/dev/null; head -1 /etc/passwd >/dev/null; "
-                                     "cat /etc/shadow >/dev/null; sleep 0.3; true > /tmp/quell-after; ls /bin >/dev/null"}));
+  ASSERT_TRUE(
+      env->exec_docker(*id, {"sh", "-c",
+                             "cd /tmp; A=1; export A; ls / >/dev/null; head -1 /etc/passwd >/dev/null; "
+                             "cat /etc/shadow >/dev/null; sleep 0.3; true > /tmp/quell-after; ls /bin >/dev/null"}));
   const auto seen = up->wait_for([&](const Json& json) {
     return json.at("rule").str() == "Shadow read" && json.at("quell").at("container_full_id").str() == *id;
   });

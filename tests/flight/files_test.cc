@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <random>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "capture/flight/capture_files.h"
 #include "capture/scap/reader.h"
@@ -130,7 +130,8 @@ TEST_F(Captures, TheOldestGoForRoom) {
   EXPECT_EQ(files->counters().removed_for_room, 2u);
   EXPECT_EQ(files->counters().files, 3u);
   EXPECT_LE(files->counters().bytes, 3 * one + one / 2);
-  EXPECT_EQ(names(), (std::vector<std::string>{"d-2.json", "d-2.scap", "d-3.json", "d-3.scap", "d-4.json", "d-4.scap"}));
+  EXPECT_EQ(names(),
+            (std::vector<std::string>{"d-2.json", "d-2.scap", "d-3.json", "d-3.scap", "d-4.json", "d-4.scap"}));
 }
 
 TEST_F(Captures, ACaptureLargerThanTheBudgetFailsAndTouchesNoOther) {

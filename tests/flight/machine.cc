@@ -44,7 +44,8 @@ std::vector<uint8_t> make_event(EventCode code, uint64_t ts_ns, int64_t tid,
                                 const std::vector<std::pair<std::string_view, Argument>>& arguments) {
   EventBuilder event(code, ts_ns, tid);
   for (const ParamSpec& param : event_spec(code).params) {
-    const auto given = std::find_if(arguments.begin(), arguments.end(), [&](const auto& a) { return a.first == param.name; });
+    const auto given =
+        std::find_if(arguments.begin(), arguments.end(), [&](const auto& a) { return a.first == param.name; });
     if (given == arguments.end()) {
       if (is_text(param.type) || param.type == ParamType::bytebuf || param.type == ParamType::sockaddr ||
           param.type == ParamType::socktuple) {
@@ -112,8 +113,9 @@ std::string Machine::container_id(int number) {
 }
 
 std::string Machine::cgroups(int container) const {
-  return container == 0 ? nul_list({"cpu=/user.slice"})
-                        : nul_list({"cpu=/docker/" + container_id(container), "memory=/docker/" + container_id(container)});
+  return container == 0
+             ? nul_list({"cpu=/user.slice"})
+             : nul_list({"cpu=/docker/" + container_id(container), "memory=/docker/" + container_id(container)});
 }
 
 void Machine::emit(EventCode code, int64_t tid, std::vector<std::pair<std::string_view, Argument>> arguments) {
@@ -253,8 +255,8 @@ void Machine::describe_container(int container) {
 }
 
 std::vector<std::vector<uint8_t>> Machine::step() {
-  static constexpr std::string_view kPaths[] = {"/etc/passwd", "data", "/tmp/x", "/proc/self/maps", "/etc/hosts",
-                                                "/var/log/y",  "../up"};
+  static constexpr std::string_view kPaths[] = {"/etc/passwd", "data",       "/tmp/x", "/proc/self/maps",
+                                                "/etc/hosts",  "/var/log/y", "../up"};
   const size_t what = pick(100);
   Life& life = any();
   if (what < 30) {

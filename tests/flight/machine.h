@@ -1,6 +1,6 @@
 #pragma once
-// A machine whose processes do random things: events as a sensor would report them, on a host and in containers that come
-// and go. The same seed makes the same events.
+// A machine whose processes do random things: events as a sensor would report them, on a host and in containers that
+// come and go. The same seed makes the same events.
 #include <cstdint>
 #include <map>
 #include <random>

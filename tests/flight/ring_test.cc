@@ -66,7 +66,8 @@ class Stand {
                   .for_each_thread = [this](const auto& visit) { tables.for_each_thread(visit); },
                   .accounts = [this](const ContainerSlot& slot, auto& users,
                                      auto& groups) { tables.accounts(slot, users, groups); },
-                  .describe = [](const Container& container) { return "{\"container\":{\"id\":\"" + container.id + "\"}}"; }},
+                  .describe =
+                      [](const Container& container) { return "{\"container\":{\"id\":\"" + container.id + "\"}}"; }},
                  sink) {
     Snapshot snapshot;
     const auto add = [&](int64_t pid, int64_t ptid, const std::string& comm, int container) {
@@ -106,7 +107,12 @@ class Stand {
   }
   void exec(int64_t tid, const std::string& comm) {
     happens(ev::SYSCALL_EXECVE_19_X, tid,
-            {{"res", int64_t{0}}, {"exe", comm}, {"comm", comm}, {"tid", tid}, {"pid", tid}, {"ptid", int64_t{10}},
+            {{"res", int64_t{0}},
+             {"exe", comm},
+             {"comm", comm},
+             {"tid", tid},
+             {"pid", tid},
+             {"ptid", int64_t{10}},
              {"trusted_exepath", "/bin/" + comm}});
   }
   std::optional<FlightRecorder::Started> detect(const std::string& id, uint64_t after_ns = 0) {
@@ -226,8 +232,14 @@ TEST(FlightCapture, BeginsWithTheStateOfASegmentWhenOlderOnesAreGone) {
 TEST(FlightCapture, WhoWasBornInItIsNotThereAtTheBeginning) {
   Stand stand(limits_of(4 << 20, 16 << 20));
   stand.happens(ev::SYSCALL_CLONE_20_X, 20,
-                {{"res", int64_t{21}}, {"exe", std::string("bash")}, {"tid", int64_t{20}}, {"pid", int64_t{20}},
-                 {"ptid", int64_t{1}}, {"comm", std::string("bash")}, {"vtid", int64_t{20}}, {"vpid", int64_t{20}}});
+                {{"res", int64_t{21}},
+                 {"exe", std::string("bash")},
+                 {"tid", int64_t{20}},
+                 {"pid", int64_t{20}},
+                 {"ptid", int64_t{1}},
+                 {"comm", std::string("bash")},
+                 {"vtid", int64_t{20}},
+                 {"vpid", int64_t{20}}});
   stand.open(21, 3, "/etc/shadow");
   ASSERT_TRUE(stand.detect("d-1"));
   stand.recorder.finish("end");
@@ -242,15 +254,32 @@ TEST(FlightCapture, WhoEntersTheContainerBringsHisPast) {
   Stand stand(limits_of(4 << 20, 16 << 20));
   // A helper of the host becomes a container's process, then the one who made it goes.
   stand.happens(ev::SYSCALL_CLONE_20_X, 10,
-                {{"res", int64_t{30}}, {"exe", std::string("runc")}, {"tid", int64_t{10}}, {"pid", int64_t{10}},
-                 {"ptid", int64_t{1}}, {"comm", std::string("runc")}, {"vtid", int64_t{10}}, {"vpid", int64_t{10}}});
+                {{"res", int64_t{30}},
+                 {"exe", std::string("runc")},
+                 {"tid", int64_t{10}},
+                 {"pid", int64_t{10}},
+                 {"ptid", int64_t{1}},
+                 {"comm", std::string("runc")},
+                 {"vtid", int64_t{10}},
+                 {"vpid", int64_t{10}}});
   stand.happens(ev::SYSCALL_CLONE_20_X, 30,
-                {{"res", int64_t{31}}, {"exe", std::string("runc")}, {"tid", int64_t{30}}, {"pid", int64_t{30}},
-                 {"ptid", int64_t{10}}, {"comm", std::string("runc")}, {"vtid", int64_t{30}}, {"vpid", int64_t{30}}});
+                {{"res", int64_t{31}},
+                 {"exe", std::string("runc")},
+                 {"tid", int64_t{30}},
+                 {"pid", int64_t{30}},
+                 {"ptid", int64_t{10}},
+                 {"comm", std::string("runc")},
+                 {"vtid", int64_t{30}},
+                 {"vpid", int64_t{30}}});
   stand.open(31, 4, "/proc/self/exe");
   stand.happens(ev::SYSCALL_EXECVE_19_X, 31,
-                {{"res", int64_t{0}}, {"exe", std::string("sh")}, {"comm", std::string("sh")}, {"tid", int64_t{31}},
-                 {"pid", int64_t{31}}, {"ptid", int64_t{30}}, {"cgroups", cgroups(2)}});
+                {{"res", int64_t{0}},
+                 {"exe", std::string("sh")},
+                 {"comm", std::string("sh")},
+                 {"tid", int64_t{31}},
+                 {"pid", int64_t{31}},
+                 {"ptid", int64_t{30}},
+                 {"cgroups", cgroups(2)}});
   ASSERT_TRUE(stand.detect("d-1"));
   stand.happens(ev::PROCEXIT_1_E, 30, {{"reaper_tid", int64_t{10}}});
   stand.open(31, 5, "/later");

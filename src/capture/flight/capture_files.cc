@@ -168,7 +168,8 @@ void CaptureFiles::finish(CaptureRef ref, Snapshot base, std::vector<std::vector
     std::lock_guard lock(mutex_);
     std::erase(refused_, ref.id);
     const std::string id = ref.id;
-    jobs_.push_back({id, nullptr, std::make_unique<Finish>(Finish{std::move(ref), std::move(base), std::move(preface)})});
+    jobs_.push_back(
+        {id, nullptr, std::make_unique<Finish>(Finish{std::move(ref), std::move(base), std::move(preface)})});
   }
   changed_.notify_one();
 }
@@ -280,9 +281,8 @@ Result<void> CaptureFiles::assemble(const Finish& end, CaptureRef& ref) {
   {
     const File file(::open(part.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
     if (file.fd < 0) return errno_error(errno, "cannot continue the capture", part);
-    QUELL_CHECK(read_file(events, [&](std::span<const uint8_t> bytes) {
-      return write_all(file.fd, bytes.data(), bytes.size(), part);
-    }));
+    QUELL_CHECK(read_file(
+        events, [&](std::span<const uint8_t> bytes) { return write_all(file.fd, bytes.data(), bytes.size(), part); }));
     if (::fsync(file.fd) != 0) return errno_error(errno, "cannot sync the capture", part);
   }
   QUELL_TRY(ref.sha256, sha256_of_file(part));
@@ -312,8 +312,7 @@ Result<void> CaptureFiles::make_room_for(uint64_t bytes) {
     // The capture first: a description without its capture is cleaned up at the next start, not the other way round.
     ::unlink(path_of(oldest.id).c_str());
     ::unlink((options_.folder + "/" + oldest.id + std::string(kManifest)).c_str());
-    log::info("capture", "removed capture {} to keep the captures within {} bytes", oldest.id,
-              options_.max_disk_bytes);
+    log::info("capture", "removed capture {} to keep the captures within {} bytes", oldest.id, options_.max_disk_bytes);
     std::lock_guard lock(mutex_);
     ++counters_.removed_for_room;
     counters_.bytes -= oldest.bytes;
@@ -343,7 +342,8 @@ Result<CaptureRef> find_capture(const std::string& folder, const std::string& id
   struct stat status {};
   if (id.empty() || id.find('/') != std::string::npos || ::stat((stem + std::string(kCapture)).c_str(), &status) != 0)
     return Error{Code::not_found,
-                 fmt::format("there is no capture {}; it may have been removed to make room for newer ones", id), folder};
+                 fmt::format("there is no capture {}; it may have been removed to make room for newer ones", id),
+                 folder};
   auto manifest = read_manifest(stem + std::string(kManifest));
   if (manifest) {
     manifest->path = stem + std::string(kCapture);

@@ -6,8 +6,8 @@
 //   .ID.events.part    events of a capture that is being made
 //   .ID.scap.part      the capture itself: tables, then the events
 //
-// The tables before the first event are known only at the end, so the events wait in a file of their own and are appended
-// to the tables as another gzip member.
+// The tables before the first event are known only at the end, so the events wait in a file of their own and are
+// appended to the tables as another gzip member.
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>

@@ -87,8 +87,7 @@ std::optional<FlightRecorder::Started> FlightRecorder::trigger(CaptureRef ref, u
   learn_container(capture);
   sink_.begin(capture.ref.id);
 
-  const uint64_t from_ns =
-      capture.ref.trigger_ns > limits_.before_ns ? capture.ref.trigger_ns - limits_.before_ns : 0;
+  const uint64_t from_ns = capture.ref.trigger_ns > limits_.before_ns ? capture.ref.trigger_ns - limits_.before_ns : 0;
   capture.lost_before = ring.current().lost_before;
   bool has_begun = false;
   for (const Segment& segment : ring.segments) {

@@ -6,8 +6,8 @@
 //   a detection  trigger(id, ...)
 //   between      tick(now), note_lost(total)
 //
-// All on the engine thread. Nothing here touches a disk: chunks of finished event blocks and, at the end of a capture, the
-// tables as they stood before its first event go to a CaptureSink.
+// All on the engine thread. Nothing here touches a disk: chunks of finished event blocks and, at the end of a capture,
+// the tables as they stood before its first event go to a CaptureSink.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,7 +29,8 @@ class CaptureSink {
   virtual void begin(const std::string& id) = 0;
   /// False: no more of this capture can be taken (the disk is too slow, full, or failed). finish() still follows.
   virtual bool add(const std::string& id, std::shared_ptr<const Chunk> chunk) = 0;
-  /// `base`: the tables before the first event. `preface`: events that complete them, to be applied and shown to nobody.
+  /// `base`: the tables before the first event. `preface`: events that complete them, to be applied and shown to
+  /// nobody.
   virtual void finish(CaptureRef ref, Snapshot base, std::vector<std::vector<uint8_t>> preface) = 0;
 };
 
@@ -44,16 +45,16 @@ struct FlightLimits {
 };
 
 struct FlightCounters {
-  uint64_t rings = 0, segments = 0, bytes = 0;     // now
-  uint64_t events_kept = 0;                        // since the start
-  uint64_t events_aged = 0;                        // dropped because they were older than asked for
-  uint64_t events_dropped_ring = 0;                // younger, dropped because their container's ring was full
-  uint64_t events_dropped_total = 0;               // younger, dropped because all rings together were too large
-  uint64_t segments_without_state = 0;             // the state of some threads was not noted for lack of room
+  uint64_t rings = 0, segments = 0, bytes = 0;       // now
+  uint64_t events_kept = 0;                          // since the start
+  uint64_t events_aged = 0;                          // dropped because they were older than asked for
+  uint64_t events_dropped_ring = 0;                  // younger, dropped because their container's ring was full
+  uint64_t events_dropped_total = 0;                 // younger, dropped because all rings together were too large
+  uint64_t segments_without_state = 0;               // the state of some threads was not noted for lack of room
   uint64_t captures_begun = 0, captures_joined = 0;  // a detection inside of a capture that was running joins it
-  uint64_t captures_refused = 0;                   // too many at once
-  uint64_t captures_cut = 0;                       // ended before their time
-  uint64_t captures_active = 0;                    // now
+  uint64_t captures_refused = 0;                     // too many at once
+  uint64_t captures_cut = 0;                         // ended before their time
+  uint64_t captures_active = 0;                      // now
 };
 
 class FlightRecorder {

@@ -2,10 +2,10 @@
 // What one container (or the host) did lately: event blocks in segments, and beside each segment the state in which it
 // found the threads that appear in it.
 //
-// A capture that begins with some segment needs the tables as they stood then. Copying all of them at every segment would
-// cost more than the events. So a thread's state is noted the first time that it appears in a segment, before the event
-// has changed it; who does not appear cannot have changed, and the tables of later tell about him. Dropping the oldest
-// segment leaves everything that the next one needs.
+// A capture that begins with some segment needs the tables as they stood then. Copying all of them at every segment
+// would cost more than the events. So a thread's state is noted the first time that it appears in a segment, before the
+// event has changed it; who does not appear cannot have changed, and the tables of later tell about him. Dropping the
+// oldest segment leaves everything that the next one needs.
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <cstring>
@@ -22,8 +22,8 @@
 
 namespace quell::capture::flight {
 
-/// Event blocks back to back. Grows without touching what it has not written. Immutable once its segment is closed: then
-/// other threads may read it.
+/// Event blocks back to back. Grows without touching what it has not written. Immutable once its segment is closed:
+/// then other threads may read it.
 class Chunk {
  public:
   std::span<const uint8_t> bytes() const { return {data_.get(), size_}; }
@@ -79,8 +79,8 @@ struct Ring {
   uint32_t index = 0;
   std::deque<Segment> segments;
   size_t bytes = 0;
-  size_t limit = 0;         // when the last segment has grown to this, and
-  uint64_t limit_ns = 0;    // at this time, another one begins
+  size_t limit = 0;       // when the last segment has grown to this, and
+  uint64_t limit_ns = 0;  // at this time, another one begins
   ActiveCapture* capture = nullptr;
 
   Segment& current() { return segments.back(); }

@@ -1,6 +1,6 @@
 #pragma once
-// One event as a block of a capture. Shared by whoever writes a file and by the flight recorder, whose rings hold blocks
-// as they will stand in the file.
+// One event as a block of a capture. Shared by whoever writes a file and by the flight recorder, whose rings hold
+// blocks as they will stand in the file.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,9 +12,9 @@
 
 namespace quell::capture::scap {
 
-/// A generic event names its system call twice: by a code of the format's own and by the kernel's number. Readers index a
-/// table with the code, and older ones do it without looking: a code that came after them is written as 0, unknown, upon
-/// which readers take the number.
+/// A generic event names its system call twice: by a code of the format's own and by the kernel's number. Readers index
+/// a table with the code, and older ones do it without looking: a code that came after them is written as 0, unknown,
+/// upon which readers take the number.
 inline constexpr uint16_t kCallCodesKnownToAll = 330;
 inline constexpr size_t kGenericCallCode = sizeof(EventHeader) + 2 * sizeof(uint16_t);
 

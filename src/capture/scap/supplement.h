@@ -1,10 +1,10 @@
 #pragma once
-// What the tables of the format have no room for: start times and life of threads, flags and roles of descriptors, types
-// of descriptors that older readers refuse, ports that something listened on.
+// What the tables of the format have no room for: start times and life of threads, flags and roles of descriptors,
+// types of descriptors that older readers refuse, ports that something listened on.
 //
-// It travels in a block of its own among the metadata. Readers skip metadata blocks that they do not know, so a file with
-// it opens everywhere; appending to the format's own entries would clash with whatever the format appends next. The body
-// is a list of entries: u32 length (including itself), u8 kind, then by kind:
+// It travels in a block of its own among the metadata. Readers skip metadata blocks that they do not know, so a file
+// with it opens everywhere; appending to the format's own entries would clash with whatever the format appends next.
+// The body is a list of entries: u32 length (including itself), u8 kind, then by kind:
 //
 //   1 thread      i64 tid, u64 clone_ns, lastexec_ns, ctime_duration_clone_ns, ctime_duration_pidns_ns, u8 life
 //   2 descriptor  i64 tid, i64 number, u8 type, u8 role, u8 flags, i64 pid, str16 name as the program gave it

@@ -8,8 +8,8 @@
 namespace quell::capture::scap {
 
 /// Appends section header, machine info, interfaces, users, threads (V9), descriptors (V2) and the supplement to `out`.
-/// Texts longer than the format allows are cut; descriptors of unknown type are left out, as the format wants. Calls drain()
-/// whenever `out` holds a block or more, so that a caller can write and clear it; false stops.
+/// Texts longer than the format allows are cut; descriptors of unknown type are left out, as the format wants. Calls
+/// drain() whenever `out` holds a block or more, so that a caller can write and clear it; false stops.
 template <typename Drain>
 bool write_tables(const Snapshot& snapshot, std::vector<uint8_t>& out, Drain&& drain);
 
