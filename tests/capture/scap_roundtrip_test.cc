@@ -183,6 +183,7 @@ std::vector<uint8_t> draw_event(Draw& d) {
         (spec.dir == EventDir::enter && spec.has(kEvConverterManaged)))
       continue;
     EventBuilder builder(spec.code, d.num<uint64_t>(), d.num<int64_t>());
+    if (spec.code == ev::GENERIC_X) return builder.num<uint16_t>(329).num(d.num<uint16_t>()).build();
     for (size_t i = 0; i < spec.params.size(); ++i) {
       const std::string value = d.text(d.below(500) == 0 ? 65535 : 300, true);
       builder.raw(value.data(), value.size());
@@ -264,6 +265,26 @@ TEST(ScapWriter, RefusesWhatIsNoEventAndGoesOn) {
   event.pop_back();
   EXPECT_TRUE((*writer)->append(event, 0, false));
   EXPECT_TRUE((*writer)->close());
+}
+
+// Older readers look a generic event's call up in a table without asking whether it is that long.
+TEST(ScapWriter, NewerCallCodesOfGenericEventsAreLeftToTheNumber) {
+  TempFile file;
+  auto writer = ScapWriter::create(file.path, {}, {});
+  ASSERT_TRUE(writer);
+  for (const uint16_t code : {329, 330, 450})
+    ASSERT_TRUE((*writer)->append(EventBuilder(ev::GENERIC_X, 1, 7).num(code).num<uint16_t>(77).build(), 0, code == 450));
+  ASSERT_TRUE((*writer)->close());
+  auto source = open_scap(file.path);
+  ASSERT_TRUE(source);
+  const Drained read = drain(**source);
+  ASSERT_EQ(read.events.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    Event event;
+    ASSERT_TRUE(Event::parse(read.events[i].bytes, event));
+    EXPECT_EQ(event.param(0).u64(), i == 0 ? 329u : 0u);
+    EXPECT_EQ(event.param(1).u64(), 77u);
+  }
 }
 
 TEST(ScapWriter, CutsTextsAtTheFormatsLimits) {

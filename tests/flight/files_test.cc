@@ -208,7 +208,10 @@ TEST_F(Captures, AKillInTheMiddleLeavesNothingUnderTheFinalName) {
     if (child == 0) {
       auto files = CaptureFiles::open({.folder = folder_, .on_done = {}});
       if (!files) ::_exit(1);
-      for (int i = 0;; ++i) write(**files, "d-" + std::to_string(round) + "-" + std::to_string(i), 2'000);
+      for (int i = 0;; ++i) {
+        while ((*files)->counters().queued_bytes > (1 << 20)) ::usleep(1'000);
+        write(**files, "d-" + std::to_string(round) + "-" + std::to_string(i), 2'000);
+      }
     }
     ::usleep(static_cast<useconds_t>(20'000 + 13'000 * round));
     ::kill(child, SIGKILL);

@@ -132,7 +132,9 @@ Result<void> CaptureFiles::take_stock() {
   }
   if (error) return errno_error(error.value(), "cannot read the folder of captures", options_.folder);
   std::sort(stored_.begin(), stored_.end(),
-            [](const Stored& a, const Stored& b) { return a.written_ns < b.written_ns; });
+            [](const Stored& a, const Stored& b) {
+    return a.written_ns != b.written_ns ? a.written_ns < b.written_ns : a.id < b.id;
+  });
   for (const Stored& one : stored_) counters_.bytes += one.bytes;
   counters_.files = stored_.size();
   for (const fs::path& path : leftovers) {

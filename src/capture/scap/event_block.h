@@ -39,6 +39,7 @@ inline void put_event_block(std::span<const uint8_t> event, uint16_t cpu, bool s
   put(event.data(), event.size());
   if (load<uint16_t>(event.data() + offsetof(EventHeader, type)) == ev::GENERIC_X &&
       event.size() >= kGenericCallCode + 2 * sizeof(uint16_t) &&
+      load<uint16_t>(event.data() + sizeof(EventHeader)) == sizeof(uint16_t) &&
       load<uint16_t>(event.data() + kGenericCallCode) >= kCallCodesKnownToAll)
     std::memset(out - event.size() + kGenericCallCode, 0, sizeof(uint16_t));
   constexpr uint32_t kZeros = 0;
