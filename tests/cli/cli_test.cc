@@ -44,6 +44,10 @@ TEST_F(Cli, HelpOfEveryCommandBeginsWithTwoExamples) {
                                                           {"action", "undo"},
                                                           {"action", "list"},
                                                           {"action", "show"},
+                                                          {"capture"},
+                                                          {"capture", "list"},
+                                                          {"capture", "show"},
+                                                          {"capture", "export"},
                                                           {"version"}};
   for (std::vector<std::string> command : commands) {
     std::string name = "  quell";
