@@ -102,12 +102,13 @@ Result<std::unique_ptr<Stage>> Stage::build(const std::string& player) {
   for (const std::string& mount : hierarchies()) {
     std::error_code refused;
     fs::create_directories(mount + stage->group_, refused);
-    // A group of CPUs is of use only when it has some.
-    for (const char* share : {"cpuset.cpus", "cpuset.mems"})
-      if (!refused && fs::exists(mount + stage->group_ + "/" + share)) {
-        std::ifstream from(mount + "/" + share);
-        std::ofstream(mount + stage->group_ + "/" + share) << from.rdbuf();
-      }
+    // A group of CPUs is of use only when it and those above it have some.
+    for (const std::string& group : {stage->env_->cgroup_root(), stage->group_})
+      for (const char* share : {"/cpuset.cpus", "/cpuset.mems"})
+        if (!refused && fs::exists(mount + group + share)) {
+          std::ifstream from(mount + share);
+          std::ofstream(mount + group + share) << from.rdbuf();
+        }
   }
   std::error_code failed;
   fs::create_directory(stage->root_, failed);
@@ -120,6 +121,7 @@ Result<std::unique_ptr<Stage>> Stage::build(const std::string& player) {
 }
 
 Stage::~Stage() {
+  if (group_.empty()) return;
   std::ifstream procs(group_directory(group_) + "/cgroup.procs");
   for (pid_t pid = 0; procs >> pid;) kill(pid, SIGKILL);
   for (const std::string& mount : hierarchies())
