@@ -79,7 +79,7 @@ Exit record(const Globals& globals, const Options& options) {
   if (!source) return fail(source.error());
   os::ContainerLookup lookup(runtimes);
   LiveLane::Options lane_options;
-  lane_options.tables = live_table_options();
+  lane_options.tables = live_table_options(options.sockets.runc_roots);
   if (options.only_scope) confine(lane_options.tables, *scope);
   lane_options.boot_id = machine->boot_id();
   lane_options.record_path = options.out;

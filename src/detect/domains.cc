@@ -58,4 +58,11 @@ bool DomainTable::resolves_to(const std::string& name, const IpAddress& address)
   return found != known->end() && std::find(found->second.begin(), found->second.end(), address) != found->second.end();
 }
 
+std::string DomainTable::name_of(const IpAddress& address) const {
+  const auto known = std::atomic_load(&known_);
+  for (const auto& [name, addresses] : *known)
+    if (std::find(addresses.begin(), addresses.end(), address) != addresses.end()) return name;
+  return {};
+}
+
 }  // namespace quell::detect

@@ -28,6 +28,8 @@ class DomainTable {
   void tell(const std::string& name, const IpAddress& address);
   /// Thread-safe, never blocks on the network.
   bool resolves_to(const std::string& name, const IpAddress& address) const;
+  /// The first name, in alphabetical order, that has this address; empty if none has. Thread-safe.
+  std::string name_of(const IpAddress& address) const;
 
  private:
   using Known = std::map<std::string, std::vector<IpAddress>>;

@@ -40,10 +40,10 @@ TEST(UpstreamLive, BehavioursFireTheirRules) {
     overrides << "- rule: " << rule << "\n  enabled: true\n  override: {enabled: replace}\n";
   overrides.close();
   const std::string rules = std::string(data) + "/falco-rules/";
-  const auto up = QuellUp::start({"--scope", "cgroup:" + (*stage)->root_group(), "--all-matches", "--rules",
-                                  rules + "falco_rules.yaml", rules + "falco-incubating_rules.yaml",
-                                  rules + "falco-sandbox_rules.yaml", enabling, "--docker-socket",
-                                  (*stage)->sockets().docker, "--containerd-socket", (*stage)->sockets().containerd});
+  const auto up = QuellUp::start({"--scope", "cgroup:" + (*stage)->root_group(), "--rules", rules + "falco_rules.yaml",
+                                  rules + "falco-incubating_rules.yaml", rules + "falco-sandbox_rules.yaml", enabling,
+                                  "--docker-socket", (*stage)->sockets().docker, "--containerd-socket",
+                                  (*stage)->sockets().containerd});
   ASSERT_NE(up, nullptr);
 
   size_t played = 0;

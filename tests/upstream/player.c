@@ -3,6 +3,7 @@
 //   player open ./../../etc/hostname r , sleep 2 , exec /bin/sh -c id
 //
 //   open PATH MODE          r, w (made if missing), t (made or emptied); stays open
+//   join FD                 goes into the control group whose cgroup.procs is open there
 //   addr IP                 gives loopback another address (needs a network namespace of one's own)
 //   listen IP PORT          in a child, which takes one connection and ends with it
 //   connect IP PORT KIND    tcp or udp; the descriptor is the last one
@@ -151,6 +152,10 @@ static void perform(char **argv) {
     const char mode = need(argv, 2)[0];
     const int flags = mode == 'r' ? O_RDONLY : mode == 'w' ? O_WRONLY | O_CREAT : O_WRONLY | O_CREAT | O_TRUNC;
     last_fd = open(argv[1], flags, 0644);
+  } else if (strcmp(verb, "join") == 0) {
+    const int fd = atoi(need(argv, 1));
+    if (write(fd, "0", 1) != 1) die("join");
+    close(fd);
   } else if (strcmp(verb, "addr") == 0) {
     add_address(need(argv, 1));
   } else if (strcmp(verb, "listen") == 0) {
@@ -185,7 +190,8 @@ static void perform(char **argv) {
     syscall(SYS_finit_module, fd, "", 0);
   } else if (strcmp(verb, "identity") == 0) {
     const unsigned id = (unsigned)atoi(need(argv, 1));
-    if (setgid(id) != 0 || setuid(id) != 0) perror("identity");
+    if (setgid(id) != 0) perror("setgid");
+    if (setuid(id) != 0) perror("setuid");
   } else if (strcmp(verb, "variable") == 0) {
     setenv(need(argv, 1), need(argv, 2), 1);
   } else if (strcmp(verb, "sleep") == 0) {

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kPatienceMs = 30'000;
+constexpr unsigned kFirstGroup = 100;  // number of the descriptors that the player gets
 constexpr char kEnvironment[] = "PATH=/bin:/usr/bin";
 
 /// Where control groups are mounted: the unified hierarchy first, then those of version 1.
@@ -185,12 +186,20 @@ Result<void> Stage::play_on_host(const Behaviour& behaviour) {
     setsid();
     const int null = ::open("/dev/null", O_RDWR);
     for (int i = 0; i < 3; ++i) dup2(null, i);
-    // The unified one last: from then on everything is watched.
-    for (auto procs = groups.rbegin(); procs != groups.rend(); ++procs)
-      if (write(*procs, "0", 1) != 1) _exit(1);
-    close_range(3, ~0U, 0);
+    // The player joins, so that nobody watched ever had the memory of this program. The unified group is the last: from
+    // then on everything is seen.
+    std::vector<std::string> command{"/bin/player"};
+    int number = static_cast<int>(kFirstGroup);
+    for (auto procs = groups.rbegin(); procs != groups.rend(); ++procs, ++number) {
+      dup2(*procs, number);
+      command.insert(command.end(), {"join", std::to_string(number), ","});
+    }
+    close_range(3, kFirstGroup - 1, 0);
+    close_range(static_cast<unsigned>(number), ~0U, 0);
+    command.emplace_back("exec");
+    command.insert(command.end(), behaviour.command.begin(), behaviour.command.end());
     std::vector<char*> arguments;
-    for (const std::string& part : behaviour.command) arguments.push_back(const_cast<char*>(part.c_str()));
+    for (std::string& part : command) arguments.push_back(part.data());
     arguments.push_back(nullptr);
     char* environment[] = {const_cast<char*>(kEnvironment), nullptr};
     execve(arguments[0], arguments.data(), environment);

@@ -198,7 +198,6 @@ const std::vector<std::string_view>& known_keys() {
   }();
   return keys;
 }
-
 Cast::Cast() {
   Thread init;
   init.tid = init.pid = init.vtid = init.vpid = init.sid = init.pgid = init.vpgid = 1;

@@ -79,9 +79,8 @@ Result<Fd> descriptor_of(const yaml::Node& map) {
   }
   if (const yaml::Node* name = map.find("fd.name")) {
     QUELL_TRY(fd.name, name->as_string());
-    fd.name_raw = fd.name;
     if (fd.type == FdType::unknown) fd.type = FdType::file;
-    if (fd.type == FdType::unix_socket) fd.name_raw.clear();
+    fd.given_is_name = fd.type != FdType::unix_socket;
   }
   return fd;
 }
