@@ -143,6 +143,8 @@ int record(const std::string& folder, const std::set<std::string>& only) {
   }
   utsname system{};
   uname(&system);
+  const std::string release(system.release);
+  const std::string kernel = release.substr(0, release.find('-'));  // the rest is the builder's
   const std::string raw = fmt::format("/var/tmp/quell-recording-{}.scap", getpid());
   std::string manifest =
       "# Written by upstream_record. Each: what was played, where, and the upstream rules that must fire in the "
@@ -164,9 +166,9 @@ int record(const std::string& folder, const std::set<std::string>& only) {
       continue;
     }
     fmt::print("{}: {} events, {} bytes\n", behaviour.name, *count, fs::file_size(folder + "/" + file));
-    manifest += fmt::format("- file: {}\n  place: {}\n  command: {}\n  kernel: {}\n  date: {}\n  rules: {}\n", file,
-                            name_of(behaviour.place), listed(behaviour.command), system.release, today(),
-                            listed(behaviour.rules));
+    manifest +=
+        fmt::format("- file: {}\n  place: {}\n  command: {}\n  kernel: {}\n  date: {}\n  rules: {}\n", file,
+                    name_of(behaviour.place), listed(behaviour.command), kernel, today(), listed(behaviour.rules));
   }
   if (only.empty()) std::ofstream(folder + "/manifest.yaml") << manifest;
   return failures == 0 ? 0 : 1;
