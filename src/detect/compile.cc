@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "detect/domains.h"
+#include "detect/falco/condition_parser.h"
 #include "detect/program.h"
 
 namespace quell::detect {
@@ -303,13 +304,21 @@ Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const Engin
   std::vector<NodeId> roots(rules.rules.size(), kNever);
   for (size_t i = 0; i < rules.rules.size(); ++i) {
     const Rule& rule = rules.rules[i];
-    Program::RuleOutput output{rule.name, rule.priority, rule.source, rule.tags, {}};
+    Program::RuleOutput output{rule.name, rule.priority, rule.source, rule.tags, {}, {}};
     if (rule.condition != nullptr && rule.source == "syscall") {
       auto root = lowering.lower(*rule.condition, options.fd_net_in_first_only);
       if (!root) return Error{root.error().code, "rule '" + rule.name + "': " + root.error().message, rule.file};
       for (const Finding& finding : OutputTemplate::parse(rule.output, &output.output))
         if (finding.is_error)
           return Error{Code::invalid_rules, "rule '" + rule.name + "': " + finding.message, rule.file};
+      for (const std::string& field : rule.fold.by) {
+        const auto operand = falco::parse_operand(field);
+        auto compiled = operand ? compile_operand(*operand) : OperandCompilation{};
+        if (!compiled.operand) {
+          return Error{Code::invalid_rules, "rule '" + rule.name + "': cannot fold by '" + field + "'", rule.file};
+        }
+        output.fold_by.push_back(*std::move(compiled.operand));
+      }
       if (rule.enabled && rule.priority <= options.minimum_priority) {
         roots[i] = *root;
         ++program->enabled_rules;

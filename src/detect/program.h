@@ -62,6 +62,7 @@ class Program {
     std::string source;
     std::vector<std::string> tags;
     OutputTemplate output;
+    std::vector<CompiledOperand> fold_by;  // whose values make two detections the same; empty: not told
   };
   std::vector<RuleOutput> rules;
 };
