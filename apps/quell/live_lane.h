@@ -8,6 +8,7 @@
 #include <string>
 
 #include "apps/quell/evaluator.h"
+#include "apps/quell/noise.h"
 #include "apps/quell/pending_detections.h"
 #include "apps/quell/rules.h"
 #include "base/metrics.h"
@@ -25,6 +26,8 @@ struct LaneStatus {
   uint64_t malformed = 0;
   uint64_t rules = 0;
   uint64_t rule_swaps = 0;
+  uint64_t rules_generation = 0;
+  NoiseCounters noise;
   uint64_t sent_incomplete = 0;  // detections that went out without their container's metadata
   uint64_t recorded_events = 0;
   std::string record_error;  // why the recording ended early; empty while all is well
@@ -42,6 +45,7 @@ class LiveLane {
     os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
     /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.
     std::function<uint64_t(int64_t pid)> start_ticks_of;
+    NoiseOptions noise;
     std::function<void(OutgoingDetection&&)> emit;
   };
 
@@ -56,6 +60,8 @@ class LiveLane {
   // Any thread:
   void stop() { stopping_ = true; }
   void set_rules(std::shared_ptr<const LoadedRules> rules);
+  /// The newest generation of rules that events are shown to.
+  uint64_t rules_generation() const { return rules_generation_; }
   LaneStatus status() const;
   /// From the kernel's timestamp to the match.
   const metrics::Histogram& detect_seconds() const { return detect_seconds_; }
@@ -77,6 +83,7 @@ class LiveLane {
   std::shared_ptr<const LoadedRules> rules_;
   enrich::StateTables tables_;
   detect::Engine engine_;
+  NoiseFilter noise_;
   PendingDetections pending_;
   Evaluator evaluator_;
   std::unique_ptr<capture::ScapWriter> recorder_;
@@ -90,6 +97,7 @@ class LiveLane {
   // Synchronised by themselves.
   std::atomic<bool> stopping_{false};
   std::atomic<bool> has_new_rules_{false};
+  std::atomic<uint64_t> rules_generation_{0};
   metrics::Histogram detect_seconds_;
 
   // Guarded by mutex_.

@@ -12,7 +12,7 @@ PendingDetections::PendingDetections(Options options, TemplateOf template_of, Em
 void PendingDetections::add(Detection&& detection, uint64_t now_ns) {
   const bool is_settled = !awaits_metadata(detection);
   if (is_settled && waiting_.empty()) {
-    emit_({std::move(detection), false});
+    emit_({std::move(detection)});
     return;
   }
   waiting_.push_back({std::move(detection), now_ns + options_.patience_ns, is_settled});
@@ -41,12 +41,18 @@ void PendingDetections::answer(const std::string& full_id, const std::shared_ptr
         kept.push_back(std::move(detection));
       } else if (info != nullptr) {
         complete(detection, info, template_of_(detection.rule));
-        emit_({std::move(detection), true});
+        emit_({.detection = std::move(detection), .is_update = true, .is_printed = false});
       }
     }
     late_ = std::move(kept);
   }
   drain(0);
+}
+
+void PendingDetections::note_folded(const Detection& summary) {
+  for (Detection& detection : late_) {
+    if (detection.id == summary.id) detection.folded = summary.folded;
+  }
 }
 
 void PendingDetections::tick(uint64_t now_ns) { drain(now_ns); }
@@ -73,7 +79,7 @@ void PendingDetections::send(Entry&& entry) {
       ++forgotten_;
     }
   }
-  emit_({std::move(entry.detection), false});
+  emit_({std::move(entry.detection)});
 }
 
 }  // namespace quell::cli

@@ -13,10 +13,11 @@
 
 namespace quell::cli {
 
-/// A detection on its way out. An update replaces one of the same id that went out before.
+/// A detection on its way out.
 struct OutgoingDetection {
   Detection detection;
-  bool is_update = false;
+  bool is_update = false;  // replaces one of the same id that went out before
+  bool is_printed = true;  // false: into the store alone
 };
 
 /// Used by the engine thread alone. Time is monotonic and given by the caller.
@@ -37,6 +38,8 @@ class PendingDetections {
   /// The runtime's answer. `info` null: not known for `reason`; `final`: nobody asks again.
   void answer(const std::string& full_id, const std::shared_ptr<const Container>& info, const std::string& reason,
               bool final);
+  /// Later facts about one that may have gone out incomplete: its completion will have them, too.
+  void note_folded(const Detection& summary);
   /// Sends what has waited long enough.
   void tick(uint64_t now_ns);
   /// Sends everything: the end.
