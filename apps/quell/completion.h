@@ -15,4 +15,7 @@ bool awaits_metadata(const Detection& detection);
 /// message, as far as `output_template` (the rule's) leads to them. What was known before is not touched.
 void complete(Detection& detection, std::shared_ptr<const Container> container, std::string_view output_template);
 
+/// What a container's metadata says for a field (container.name, k8s.pod.name); absent for every other field.
+OutputValue container_field(const Container& container, std::string_view field);
+
 }  // namespace quell::cli
