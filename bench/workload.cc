@@ -1,7 +1,9 @@
 #include "workload.h"
 
 #include <array>
+#include <functional>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "capture/scap/writer.h"
@@ -64,15 +66,16 @@ class Writer {
   }
   Result<void> open(Actor& actor) {
     const bool fails = pick(8) == 0;
+    const char* name = path();
     const uint32_t flags = pick(6) == 0 ? 2 | 4 : 1;
     return emit(EventBuilder(ev::SYSCALL_OPENAT_2_X, now(), actor.tid)
                     .num<int64_t>(fails ? -2 : static_cast<int64_t>(3 + pick(40)))
                     .num<int64_t>(-100)
-                    .text(path())
+                    .text(name)
                     .num(flags)
                     .num<uint32_t>(0644)
                     .num<uint32_t>(0x801)
-                    .num<uint64_t>(1000 + pick(5000))
+                    .num<uint64_t>(std::hash<std::string_view>{}(name) % 100'000)  // a file's inode is its own
                     .build());
   }
   Result<void> close(Actor& actor) {
@@ -252,6 +255,7 @@ Result<void> Writer::mixed(Actor& actor) {
                        .num<uint32_t>(2)
                        .num<uint32_t>(1)
                        .num<uint32_t>(6)
+                       .num<uint32_t>(0)
                        .build()));
   const uint8_t last = pick(30) == 0 ? 254 : 10;
   const uint8_t tuple[13] = {2,   10,  0,    0,  1, 0x40, 0x9c, static_cast<uint8_t>(last == 254 ? 169 : 10),
@@ -355,7 +359,7 @@ Result<void> write_capture(const std::string& path, Mix mix, uint64_t events) {
     for (int fd = 0; fd < 40; ++fd) {
       Fd entry;
       entry.type = FdType::file;
-      entry.name = entry.name_raw = "/var/lib/app/file-" + std::to_string(fd);
+      entry.name = "/var/lib/app/file-" + std::to_string(fd);
       entry.open_flags = 1;
       list.fds.emplace_back(fd, entry);
     }

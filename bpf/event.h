@@ -57,6 +57,7 @@ enum event_params {
 const volatile __u32 scope_kind = kScopeAll;
 const volatile __u32 scope_level = 0;   // depth of the cgroup in the v2 hierarchy
 const volatile __u64 scope_cgroup = 0;  // its id
+const volatile __u32 calls_singly = 0;  // each call has a tracepoint of its own, there is no dispatch
 const volatile __u32 use_marks = 0;     // some processes are marked (tracked or excluded)
 const volatile __u32 snaplen = 80;      // bytes of data that reads and writes carry
 const volatile __u16 generic_code[kMaxSyscalls] = {};  // internal code of the calls that have no event of their own
@@ -65,6 +66,10 @@ const volatile __u16 generic_code[kMaxSyscalls] = {};  // internal code of the c
 volatile __u32 self_tgid = 0;        // Quell does not report itself
 volatile __u64 boot_offset_ns = 0;           // add to CLOCK_BOOTTIME to get the time since the epoch
 volatile __u8 wanted_calls[kMaxSyscalls] = {};  // by system call number
+
+// ---- what user space reads through the same mapping ----
+volatile struct quell_wire_losses losses = {};
+volatile __u64 foreign_calls = 0;  // of an ABI that is not decoded; singly traced calls show only the programs that make them
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -92,13 +97,6 @@ struct {
 } calls SEC(".maps");
 
 struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, kCountMax);
-  __type(key, u32);
-  __type(value, u64);
-} counts SEC(".maps");
-
-struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);  // events that found the ring full, by event code
   __uint(max_entries, kMaxEventCodes);
   __type(key, u32);
@@ -115,6 +113,7 @@ struct {
 // ---- what differs between architectures ----
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_NUMBER(regs) ((regs)->orig_ax)
+#define SYSCALL_RESULT(regs) ((regs)->ax)
 #define SYSCALL_ARG0(regs) ((regs)->di)
 #define SYSCALL_ARG1(regs) ((regs)->si)
 #define SYSCALL_ARG2(regs) ((regs)->dx)
@@ -123,6 +122,7 @@ struct {
 #define SYSCALL_ARG5(regs) ((regs)->r9)
 #elif defined(__TARGET_ARCH_arm64)
 #define SYSCALL_NUMBER(regs) ((u64)(regs)->syscallno)
+#define SYSCALL_RESULT(regs) ((regs)->user_regs.regs[0])
 #define SYSCALL_ARG0(regs) ((regs)->orig_x0)
 #define SYSCALL_ARG1(regs) ((regs)->user_regs.regs[1])
 #define SYSCALL_ARG2(regs) ((regs)->user_regs.regs[2])
@@ -164,11 +164,6 @@ INLINE u64 bounded(u64 value, u64 mask) {
 
 INLINE struct task_struct *current_task(void) { return (struct task_struct *)bpf_get_current_task(); }
 
-INLINE void count_one(u32 index) {
-  u64 *value = bpf_map_lookup_elem(&counts, &index);
-  if (value) ++*value;
-}
-
 INLINE u64 arg(struct event *e, u32 index) {
   switch (index) {
     case 0: return SYSCALL_ARG0(e->regs);
@@ -207,9 +202,7 @@ INLINE bool begin(struct event *e, u32 code, u32 count, u32 tid) {
   return true;
 }
 
-INLINE bool begin_exit(struct event *e, unsigned long long *ctx, u32 code, u32 count) {
-  e->regs = (struct pt_regs *)ctx[0];
-  e->ret = ctx[1];
+INLINE bool begin_exit(struct event *e, u32 code, u32 count) {
   return begin(e, code, count, (u32)bpf_get_current_pid_tgid());
 }
 
@@ -289,15 +282,22 @@ INLINE void wrote(struct event *e, u64 off, u32 params) {
   e->n += params;
 }
 
+// The count last: who sees it grow sees a time that is not older.
+INLINE void count_loss(struct event *e) {
+  const u64 ts_ns = ((struct quell_wire_record *)e->buf)->ts_ns;
+  u32 code = e->code;
+  u64 *value = bpf_map_lookup_elem(&lost, &code);
+  if (value) ++*value;
+  if (!losses.first_ns) losses.first_ns = ts_ns;
+  if (ts_ns > losses.last_ns) losses.last_ns = ts_ns;
+  __sync_fetch_and_add(&losses.count, 1);
+}
+
 INLINE int submit(struct event *e) {
   if (e->n != e->count) wrong_number_of_parameters();
   u64 size = __builtin_constant_p(e->off) ? e->off : bounded(e->off, kSlotMask);
   ((struct quell_wire_record *)e->buf)->len = size - kWirePrefix;
-  if (bpf_ringbuf_output(&ring, e->buf, size, 0)) {
-    u32 code = e->code;
-    u64 *value = bpf_map_lookup_elem(&lost, &code);
-    if (value) ++*value;
-  }
+  if (bpf_ringbuf_output(&ring, e->buf, size, 0)) count_loss(e);
   return 0;
 }
 
@@ -338,14 +338,29 @@ INLINE bool current_in_scope(void) {
   return in_scope(scope_kind == kScopeCgroupPids ? current_task() : NULL, bpf_get_current_pid_tgid() >> 32, true);
 }
 
+// ---- the call that returns ----
+// A program of a call runs on the call's own tracepoint or is jumped to by `dispatch`; what it is handed differs, so it takes
+// the registers from where the kernel keeps them. (Where that helper is missing, there is only dispatch.) False if nobody
+// wants the call.
+INLINE bool take_call(struct event *e, unsigned long long *ctx) {
+  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+    e->regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+  } else {
+    e->regs = (struct pt_regs *)ctx[0];
+  }
+  e->ret = SYSCALL_RESULT(e->regs);
+  const u64 number = SYSCALL_NUMBER(e->regs);
+  return number < kMaxSyscalls && wanted_calls[number] && current_in_scope();
+}
+
 // ---- rows of the tables of calls ----
-#define CALL(name, event_code, params)                                                \
-  SEC("tp_btf/sys_exit")                                                              \
-  int x_##name(unsigned long long *ctx) {                                             \
-    struct event e;                                                                   \
-    if (!begin_exit(&e, ctx, event_code, COUNT_##event_code)) return 0;               \
-    params;                                                                           \
-    return submit(&e);                                                                \
+#define CALL(name, event_code, params)                                                                \
+  SEC("tp")                                                                              \
+  int x_##name(unsigned long long *ctx) {                                                             \
+    struct event e;                                                                                   \
+    if (!take_call(&e, ctx) || !begin_exit(&e, event_code, COUNT_##event_code)) return 0;             \
+    params;                                                                                           \
+    return submit(&e);                                                                                \
   }
 #define RES put64(&e, e.ret);
 #define EMPTY put_empty(&e);

@@ -3,6 +3,7 @@
 // Birth, exec and death. Children and successful execs are reported from the scheduler's tracepoints: those see every ABI,
 // and a child is reported before it can run, so no event of it can come earlier in the ring. Parents and failed execs are
 // reported where their call returns.
+#include "abi.h"
 #include "task.h"
 
 enum { kChildInPidNamespace = 0x20000000 };
@@ -66,6 +67,7 @@ INLINE void put_new_image(struct event *e) {
 SEC("tp_btf/sched_process_exec")
 int on_exec(unsigned long long *ctx) {
   if (!current_in_scope()) return 0;
+  if (calls_singly && foreign_program(current_task())) __sync_fetch_and_add(&foreign_calls, 1);
   struct event e = {};
   const u32 tid = (u32)bpf_get_current_pid_tgid();
   if (called_execveat((struct linux_binprm *)ctx[2])) {
@@ -92,21 +94,21 @@ INLINE void put_failed_exec(struct event *e, u64 argv, u64 env) {
   put_program(e, task, mm);
 }
 
-SEC("tp_btf/sys_exit")
+SEC("tp")
 int x_execve(unsigned long long *ctx) {
   struct event e;
-  if ((s64)ctx[1] >= 0) return 0;  // told by on_exec
-  if (!begin_exit(&e, ctx, SYSCALL_EXECVE_19_X, COUNT_SYSCALL_EXECVE_19_X)) return 0;
+  if (!take_call(&e, ctx) || e.ret >= 0) return 0;  // told by on_exec
+  if (!begin_exit(&e, SYSCALL_EXECVE_19_X, COUNT_SYSCALL_EXECVE_19_X)) return 0;
   put_failed_exec(&e, arg(&e, 1), arg(&e, 2));
   put_user_string(&e, arg(&e, 0));
   return submit(&e);
 }
 
-SEC("tp_btf/sys_exit")
+SEC("tp")
 int x_execveat(unsigned long long *ctx) {
   struct event e;
-  if ((s64)ctx[1] >= 0) return 0;
-  if (!begin_exit(&e, ctx, SYSCALL_EXECVEAT_X, COUNT_SYSCALL_EXECVEAT_X)) return 0;
+  if (!take_call(&e, ctx) || e.ret >= 0) return 0;
+  if (!begin_exit(&e, SYSCALL_EXECVEAT_X, COUNT_SYSCALL_EXECVEAT_X)) return 0;
   put_failed_exec(&e, arg(&e, 2), arg(&e, 3));
   return submit(&e);
 }
@@ -142,11 +144,11 @@ INLINE int clone_parent(struct event *e, u64 kernel_flags) {
 }
 
 #define CLONE(name, event_code, flags_expression)                       \
-  SEC("tp_btf/sys_exit")                                                \
+  SEC("tp")                                                \
   int x_##name(unsigned long long *ctx) {                               \
     struct event e;                                                     \
-    if (ctx[1] == 0) return 0; /* the child: told by on_fork */         \
-    if (!begin_exit(&e, ctx, event_code, COUNT_##event_code)) return 0; \
+    if (!take_call(&e, ctx) || e.ret == 0) return 0; /* the child: told by on_fork */ \
+    if (!begin_exit(&e, event_code, COUNT_##event_code)) return 0;      \
     return clone_parent(&e, flags_expression);                          \
   }
 

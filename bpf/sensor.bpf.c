@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// The sensor's kernel side: one object, one program per system call (x_<name>), reached by tail calls from `dispatch`.
+// The sensor's kernel side: one object, one program per system call (x_<name>), on that call's own tracepoint, or reached by
+// tail calls from `dispatch` where the kernel does not allow that.
 // To add a call: one CALL() row, named after the call in src/model/syscall_table.inc, with one put per parameter of its event
 // in src/model/event_table.inc. User space finds the program by its name.
 #include "dispatch.h"

@@ -150,10 +150,10 @@ INLINE void put_keyctl(struct event *e) {
 CALL(keyctl, SYSCALL_KEYCTL_X, RES put_keyctl(&e))
 
 // ---- the rest ----
-SEC("tp_btf/sys_exit")
+SEC("tp")
 int x_generic(unsigned long long *ctx) {
   struct event e;
-  if (!begin_exit(&e, ctx, GENERIC_X, COUNT_GENERIC_X)) return 0;
+  if (!take_call(&e, ctx) || !begin_exit(&e, GENERIC_X, COUNT_GENERIC_X)) return 0;
   const u64 number = bounded(SYSCALL_NUMBER(e.regs), kMaxSyscalls - 1);
   put16(&e, generic_code[number]);
   put16(&e, number);

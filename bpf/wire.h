@@ -35,10 +35,11 @@ enum {
   kWireFault = 1,  // some memory of the process could not be read; the parameter is empty
 };
 
-// Counters, per CPU, that the kernel programs keep.
-enum {
-  kCountForeignAbi = 0,
-  kCountMax = 8,
+// What one ring had no room for. Times are those of the events, since the epoch; 0 while nothing was lost.
+struct quell_wire_losses {
+  wire_u64 count;
+  wire_u64 first_ns;
+  wire_u64 last_ns;
 };
 
 // Which tasks are watched.

@@ -20,7 +20,7 @@ namespace quell::cli {
 namespace {
 
 // Answers for detections that wait come from runtimes that are well; the others are not waited for.
-constexpr uint32_t kLookupTimeoutMs = 1000;
+constexpr uint32_t kLookupTimeoutMs = 2000;
 constexpr auto kDrainLimit = std::chrono::seconds(10);
 
 sigset_t handled_signals() {
@@ -75,7 +75,7 @@ Daemon::Daemon(DaemonOptions options)
     : options_(std::move(options)), machine_(os::make_linux_os()), runtimes_(os::make_runtimes(options_.sockets)) {
   os::RuntimeSockets quick = options_.sockets;
   quick.timeout_ms = kLookupTimeoutMs;
-  lookup_runtimes_ = os::make_runtimes(quick);
+  lookup_runtimes_ = os::make_lookup_runtimes(quick);
 }
 
 Daemon::~Daemon() {
@@ -150,7 +150,9 @@ Result<void> Daemon::open_rules() {
 }
 
 Result<void> Daemon::open_lane() {
-  lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_);
+  os::ContainerLookup::Options lookup;
+  lookup.label_max_len = options_.label_max_len;
+  lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_, lookup);
   const auto rules = rules_->state().rules;
   const DetectionPrinter printer(options_.format);
   sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
@@ -161,7 +163,7 @@ Result<void> Daemon::open_lane() {
   detect::start_resolving(*rules->program);
   QUELL_TRY(std::unique_ptr<capture::LiveSource> source, capture::open_ebpf(sensor));
   LiveLane::Options lane;
-  lane.tables = live_table_options();
+  lane.tables = live_table_options(options_.sockets.runc_roots);
   lane.boot_id = machine_->boot_id();
   lane.hostname = host_name();
   lane.record_path = options_.record_path;

@@ -29,6 +29,7 @@ struct DaemonOptions {
   StreamFormat format = StreamFormat::text;
   NoiseOptions noise;
   os::RuntimeSockets sockets;
+  size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };
 

@@ -23,7 +23,8 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
                "Events whose process memory could not be read: they came with empty parameters.", source.lost_fault);
   page.counter("quell_capture_foreign_abi_total", "32-bit and x32 system calls: counted, not decoded.",
                source.foreign_abi);
-  page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.", status.malformed);
+  page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.",
+               status.source.malformed);
   page.counter("quell_capture_recorded_events_total", "Events written to the recording.", status.recorded_events);
 }
 
@@ -154,6 +155,14 @@ void Daemon::collect(metrics::Page& page) const {
   page.histogram("quell_print_seconds", "From the kernel's timestamp to the printed line.", sink_->print_seconds());
   page.counter("quell_detect_incomplete_total", "Detections that went out without their container's metadata.",
                status.sent_incomplete);
+  page.counter("quell_detect_completed_total", "Incomplete detections whose stored record was completed.",
+               status.completed_late);
+  page.counter("quell_detect_not_completed_total", "Incomplete detections forgotten for room before an answer came.",
+               status.not_completed);
+  page.gauge("quell_detect_held", "Detections that wait for their container's metadata.",
+             static_cast<double>(status.held));
+  page.gauge("quell_detect_awaited", "Detections that went out incomplete and may be completed yet.",
+             static_cast<double>(status.awaited));
   page.gauge("quell_record_queued_detections", "Detections on their way to the store.",
              static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
@@ -162,6 +171,9 @@ void Daemon::collect(metrics::Page& page) const {
   page.counter("quell_lookup_requests_total", "Containers asked for.", lookups.requests);
   page.counter("quell_lookup_found_total", "Containers that a runtime described.", lookups.found);
   page.counter("quell_lookup_failed_total", "Containers that no runtime described.", lookups.failed + lookups.rejected);
+
+  page.gauge("quell_lookup_waiting", "Containers whose answer is due.", static_cast<double>(lookups.waiting));
+  page.gauge("quell_lookup_cached", "Answers remembered.", static_cast<double>(lookups.cached));
 
   const api::ServerCounters served = server_->counters();
   page.counter("quell_api_requests_total", "Requests answered.", served.requests);

@@ -6,6 +6,7 @@
 
 #include "apps/quell/cli.h"
 #include "apps/quell/detection_printer.h"
+#include "apps/quell/engine_flags.h"
 #include "apps/quell/evaluator.h"
 #include "apps/quell/noise.h"
 #include "apps/quell/rule_sources.h"
@@ -16,12 +17,12 @@ namespace {
 
 struct Options {
   std::vector<std::string> files, rules, exceptions;
-  bool stats = false, exit_on_detection = false, match_all = false;
+  bool stats = false, exit_on_detection = false, match_all = true;
   std::string minimum_priority, fold_window;
 };
 
 struct Totals {
-  uint64_t events = 0, detections = 0, folded = 0, malformed = 0;
+  uint64_t events = 0, detections = 0, folded = 0;
   capture::SourceCounters source;
   enrich::Counters tables;
 };
@@ -30,8 +31,8 @@ void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource&
          const enrich::StateTables& tables) {
   totals.events += evaluator.event_count();
   totals.detections += evaluator.detection_count();
-  totals.malformed += evaluator.malformed_count();
   const capture::SourceCounters counters = source.counters();
+  totals.source.malformed += counters.malformed;
   totals.source.lost_ring_full += counters.lost_ring_full;
   totals.source.lost_scratch += counters.lost_scratch;
   totals.source.skipped_blocks += counters.skipped_blocks;
@@ -57,8 +58,8 @@ void print_stats(const Totals& totals, double seconds) {
       "enters_not_kept {}, threads_evicted {}, threads_refused {}, fds_refused {}, containers_refused {}, "
       "malformed_containers {})\n",
       source.events, totals.detections, totals.folded, seconds,
-      seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0, source.lost() + totals.malformed,
-      source.lost_ring_full, source.lost_scratch, totals.malformed, source.skipped_events, source.skipped_blocks,
+      seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0, source.lost() + source.malformed,
+      source.lost_ring_full, source.lost_scratch, source.malformed, source.skipped_events, source.skipped_blocks,
       source.skipped_entries, source.enters_not_kept, tables.threads_evicted, tables.threads_refused,
       tables.fds_refused, tables.containers_refused, tables.malformed_containers);
 }
@@ -93,7 +94,7 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
         return rule != nullptr ? rule->fold.window_ns : std::optional<uint64_t>();
       },
       [&](OutgoingDetection&& outgoing) {
-        if (printed && outgoing.is_printed) printed = printer.print(outgoing.detection);
+        if (printed && is_printed(outgoing)) printed = printer.print(outgoing.detection);
       });
   options.on_detection = [&](Detection&& detection) {
     detection.rules_hash = rules.hash;
@@ -197,11 +198,11 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
   command->add_flag("--stats", options->stats,
                     "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
-  command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
   command
       ->add_option("--fold-window", options->fold_window,
                    "repeats of a detection within this time, by the capture's clock, become a counter (default: off)")
       ->type_name("TIME");
+  add_rule_matching(*command, options->match_all);
   command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
       ->type_name("PRIORITY");
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });

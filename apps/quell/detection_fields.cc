@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "apps/quell/completion.h"
 #include "base/text.h"
+#include "detect/container_value.h"
 
 namespace quell::cli {
 namespace {
@@ -85,7 +85,7 @@ std::optional<std::string> field_of(const Detection& detection, std::string_view
   if (field == "container.id") return unless_empty(detection.container_id);
   if (field.starts_with("proc.")) return of_ancestor(detection, field);
   if (field.starts_with("fd.")) return of_descriptor(detection, field);
-  if (detection.container != nullptr) return std::visit(ToText{}, container_field(*detection.container, field));
+  if (detection.container != nullptr) return std::visit(ToText{}, detect::container_value(field, *detection.container));
   return {};
 }
 

@@ -52,7 +52,7 @@ void DetectionSink::write(std::span<OutgoingDetection> batch) {
   }
   if (!stored) store_failures_ += batch.size();
   for (const OutgoingDetection& outgoing : batch) {
-    if (!outgoing.is_printed || stdout_gone_) continue;
+    if (!is_printed(outgoing) || stdout_gone_) continue;
     if (auto printed = printer_.print(outgoing.detection); !printed) {
       log::error("record", "{}; detections go on into the store", printed.error().str());
       stdout_gone_ = true;

@@ -14,6 +14,7 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kFillTimeout = 100 * kMillisecond;
 constexpr uint64_t kFillTimeoutWhileHolding = 10 * kMillisecond;
 constexpr uint64_t kPublishInterval = 100 * kMillisecond;
+constexpr uint64_t kLossCheckInterval = 20 * kMillisecond;
 // Containers that were there before us are described before their first event is evaluated, if the runtime is quick
 // about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
@@ -44,7 +45,10 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
         own.tables.on_new_container = [this](const ContainerSlot& slot) {
           if (options_.lookup == nullptr || slot.is_host()) return;
           ++lookups_open_;
-          options_.lookup->request(slot.full_id, slot.type_guess);
+          options_.lookup->request({.full_id = slot.full_id,
+                                    .guess = slot.type_guess,
+                                    .cgroup_path = slot.cgroup_path,
+                                    .pid = slot.first_pid});
         };
         return own;
       }()),
@@ -82,9 +86,11 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                         settle_identity(detection.process);
                         detection.rules_generation = rules_->generation;
                         detection.rules_hash = rules_->hash;
+                        tell_losses(detection);
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
-                  .read_thread = options_.tables.read_thread}) {
+                  .read_thread = options_.tables.read_thread}),
+      coverage_(options_.clock->realtime_ns()) {
   rules_generation_ = rules_->generation;
 }
 
@@ -139,8 +145,9 @@ void LiveLane::take_answers() {
   answers_.clear();
   options_.lookup->poll(answers_);
   for (const os::LookupAnswer& answer : answers_) {
-    if (lookups_open_ > 0) --lookups_open_;
-    if (answer.info != nullptr) {
+    if (answer.final && lookups_open_ > 0) --lookups_open_;
+    // Where nobody lives any more there is nothing to tell the tables; detections may still wait for it.
+    if (answer.info != nullptr && tables_.container(answer.full_id) != nullptr) {
       // As an event, metadata has its place in the order of things: the recording and its replay know it from there on,
       // too.
       const uint64_t ts_ns = last_event_ns_ != 0 ? last_event_ns_ : options_.clock->realtime_ns();
@@ -148,8 +155,30 @@ void LiveLane::take_answers() {
           EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
       tables_.set_container_info(answer.full_id, answer.info);
     }
-    pending_.answer(answer.full_id, answer.info, answer.reason, answer.final);
+    pending_.answer({.full_id = answer.full_id,
+                     .info = answer.info,
+                     .missing = answer.missing,
+                     .detail = answer.detail,
+                     .is_final = answer.final},
+                    options_.clock->realtime_ns());
   }
+}
+
+void LiveLane::tell_losses(Detection& detection) {
+  observe_losses(options_.clock->realtime_ns());
+  const Thread* thread = tables_.thread(detection.tid);
+  detection.losses = coverage_.window(thread != nullptr ? window_start_ns(tables_, *thread) : detection.kernel_ns,
+                                      detection.kernel_ns);
+}
+
+// The source sums up hundreds of counters: a burst of detections asks once.
+void LiveLane::observe_losses(uint64_t now_ns) {
+  if (now_ns < next_loss_check_ns_) return;
+  next_loss_check_ns_ = now_ns + kLossCheckInterval;
+  const uint64_t before = coverage_.last_loss_ns();
+  coverage_.observe(now_ns, source_->counters().lost());
+  if (coverage_.last_loss_ns() != before)
+    losses_ = std::make_shared<const std::vector<LossSecond>>(coverage_.seconds());
 }
 
 void LiveLane::apply_commands() {
@@ -186,12 +215,19 @@ void LiveLane::publish() {
   status.tables = tables_.counters();
   status.events = evaluator_.event_count();
   status.detections = evaluator_.detection_count();
-  status.malformed = evaluator_.malformed_count();
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
   status.rules_generation = rules_->generation;
   status.noise = noise_.counters();
   status.sent_incomplete = pending_.sent_incomplete();
+  status.completed_late = pending_.completed_late();
+  status.not_completed = pending_.forgotten();
+  status.held = pending_.waiting();
+  status.awaited = pending_.late();
+  observe_losses(options_.clock->realtime_ns());
+  status.started_ns = coverage_.start_ns();
+  status.last_loss_ns = coverage_.last_loss_ns();
+  status.losses = losses_;
   if (recorder_) status.recorded_events = recorder_->event_count();
   if (!evaluator_.record_status()) status.record_error = evaluator_.record_status().error().str();
   status.is_running = !stopping_;

@@ -6,7 +6,9 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
+#include "apps/quell/coverage.h"
 #include "apps/quell/evaluator.h"
 #include "apps/quell/noise.h"
 #include "apps/quell/pending_detections.h"
@@ -23,12 +25,17 @@ struct LaneStatus {
   enrich::Counters tables;
   uint64_t events = 0;  // shown to the rules
   uint64_t detections = 0;
-  uint64_t malformed = 0;
   uint64_t rules = 0;
   uint64_t rule_swaps = 0;
   uint64_t rules_generation = 0;
   NoiseCounters noise;
-  uint64_t sent_incomplete = 0;  // detections that went out without their container's metadata
+  uint64_t sent_incomplete = 0;                           // detections that went out without their container's metadata
+  uint64_t completed_late = 0;                            // of these, completed where they are stored
+  uint64_t not_completed = 0;                             // of these, forgotten for room before an answer came
+  uint64_t held = 0, awaited = 0;                         // detections now: not yet out; out and to be completed
+  uint64_t started_ns = 0;                                // wall clock
+  uint64_t last_loss_ns = 0;                              // wall clock; 0 while nothing was lost
+  std::shared_ptr<const std::vector<LossSecond>> losses;  // oldest first; null while nothing was lost
   uint64_t recorded_events = 0;
   std::string record_error;  // why the recording ended early; empty while all is well
   bool is_running = false;
@@ -71,6 +78,8 @@ class LiveLane {
   void settle_identity(ProcessId& process) const;
   void wait_for_first_answers();
   void take_answers();
+  void tell_losses(Detection& detection);
+  void observe_losses(uint64_t now_ns);
   void apply_commands();
   void evaluate();
   void publish();
@@ -93,6 +102,9 @@ class LiveLane {
   uint64_t last_event_ns_ = 0;
   uint64_t next_publish_ns_ = 0;
   uint64_t rule_swaps_ = 0;
+  Coverage coverage_;
+  uint64_t next_loss_check_ns_ = 0;
+  std::shared_ptr<const std::vector<LossSecond>> losses_;
 
   // Synchronised by themselves.
   std::atomic<bool> stopping_{false};

@@ -1,13 +1,16 @@
 #include "apps/quell/live_tables.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "base/text.h"
 #include "capture/proc/scan.h"
+#include "os/runc_state.h"
 
 namespace quell::cli {
 namespace {
@@ -43,11 +46,17 @@ bool read_accounts(int64_t pid, std::vector<User>& users, std::vector<Group>& gr
   return has_users || has_groups;
 }
 
+std::optional<uint64_t> mount_namespace(int64_t pid) {
+  struct stat info {};
+  if (stat(fmt::format("/proc/{}/ns/mnt", pid).c_str(), &info) != 0) return {};
+  return info.st_ino;
+}
+
 }  // namespace
 
 Result<Snapshot> scan_machine() { return capture::scan_proc({}); }
 
-enrich::Options live_table_options() {
+enrich::Options live_table_options(const std::vector<std::string>& runc_roots) {
   // Shared by the functions below; all of them are called by the engine thread.
   const auto scanner = std::make_shared<capture::ProcScanner>(capture::ScanOptions{});
   enrich::Options options;
@@ -77,6 +86,16 @@ enrich::Options live_table_options() {
     return access(fmt::format("/proc/{}/task/{}", thread.pid, thread.tid).c_str(), F_OK) == 0;
   };
   options.read_users = read_accounts;
+  // The host is who pid 1 is with: whoever may not look at it cannot tell, and believes the names.
+  if (const auto host = mount_namespace(1)) {
+    options.is_isolated = [host = *host](int64_t pid) -> std::optional<bool> {
+      const auto own = mount_namespace(pid);
+      if (!own) return {};
+      return *own != host;
+    };
+  }
+  const auto runc = std::make_shared<os::RuncState>(runc_roots);
+  options.container_of = [runc](std::string_view cgroups) { return runc->id_of_cgroups(cgroups); };
   return options;
 }
 

@@ -74,7 +74,7 @@ Exit record(const Globals& globals, const Options& options) {
   if (!source) return fail(source.error());
   os::ContainerLookup lookup(runtimes);
   LiveLane::Options lane_options;
-  lane_options.tables = live_table_options();
+  lane_options.tables = live_table_options(options.sockets.runc_roots);
   lane_options.boot_id = machine->boot_id();
   lane_options.record_path = options.out;
   lane_options.clock = &system_clock();

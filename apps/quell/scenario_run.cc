@@ -67,6 +67,7 @@ Result<std::vector<Firing>> run_scenario(const capture::Scenario& scenario, cons
                                          std::shared_ptr<const detect::Program> program) {
   QUELL_TRY(const Operands operands, compile_fields(scenario));
   enrich::StateTables tables(enrich::Options{});
+  for (const auto& [name, address] : scenario.names) detect::tell_address(*program, name, address);
   detect::Engine engine(std::move(program));
   detect::Arena arena;
   tables.load(scenario.snapshot);

@@ -2,6 +2,7 @@
 
 #include "apps/quell/cli.h"
 #include "apps/quell/daemon.h"
+#include "apps/quell/engine_flags.h"
 
 namespace quell::cli {
 namespace {
@@ -10,7 +11,7 @@ struct Options {
   DaemonOptions daemon;
   std::string listen = "127.0.0.1:7555";
   std::string fold_window = "10s";
-  bool match_all = false;
+  bool match_all = true;
 };
 
 Exit up(const Globals& globals, const Options& options) {
@@ -68,10 +69,18 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
       ->type_name("COUNT");
   command->add_option("--record", options->daemon.record_path, "also write every evaluated event to this capture")
       ->type_name("FILE");
-  command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
+  add_rule_matching(*command, options->match_all);
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
       ->type_name("PATH");
+  command->add_option("--runc-root", options->daemon.sockets.runc_roots, "where runc keeps its containers (patterns)")
+      ->type_name("PATH")
+      ->expected(1, -1)
+      ->take_all();
+  command
+      ->add_option("--label-max-len", options->daemon.label_max_len,
+                   "container labels with a longer value are left out (default 100, 0: none is)")
+      ->type_name("BYTES");
   command->callback([&globals, &run, options] { run = [&globals, options] { return up(globals, *options); }; });
 }
 

@@ -364,4 +364,8 @@ void start_resolving(const Program& program) {
   program.domains->start(kIntervalS);
 }
 
+void tell_address(const Program& program, const std::string& name, const IpAddress& address) {
+  program.domains->tell(name, address);
+}
+
 }  // namespace quell::detect

@@ -1,6 +1,7 @@
 #include "detect/engine.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "detect/domains.h"
 #include "detect/program.h"
@@ -14,6 +15,8 @@ struct Engine::Impl {
   std::vector<uint32_t> stamps;  // per node: epoch * 2 + value of the last evaluation
   uint32_t epoch = 0;
   std::vector<RuleIndex> matches;
+  FieldMemory in_conditions;
+  std::unordered_map<RuleIndex, FieldMemory> in_outputs;
 
   const EventContext* context = nullptr;
   PredicateCache* cache = nullptr;  // of the event's thread; null when it has none
@@ -23,6 +26,8 @@ struct Engine::Impl {
     memo.resize(program->field_slots);
     stamps.assign(program->nodes.size(), 0);
     epoch = 0;
+    in_conditions = {};
+    in_outputs.clear();
   }
 
   void begin(const EventContext& event) {
@@ -75,7 +80,8 @@ struct Engine::Impl {
     switch (node.kind) {
       case Node::Kind::constant: return id == kAlways;
       case Node::Kind::predicate:
-        return holds(program->predicates[node.predicate], Extract{*context, arena}, &memo, program->domains.get());
+        return holds(program->predicates[node.predicate], Extract{*context, arena, &in_conditions}, &memo,
+                     program->domains.get());
       case Node::Kind::negation: return !eval(node.children[0]);
       case Node::Kind::all:
         for (const NodeId child : node.children)
@@ -95,6 +101,8 @@ Engine::Engine(std::shared_ptr<const Program> program) : impl_(std::make_unique<
 }
 Engine::~Engine() = default;
 void Engine::swap(std::shared_ptr<const Program> program) { impl_->use(std::move(program)); }
+
+bool Engine::looks_at(EventCode code) const { return !impl_->program->trees[code].empty(); }
 
 std::span<const RuleIndex> Engine::evaluate(const EventContext& context) {
   Impl& self = *impl_;
@@ -127,13 +135,12 @@ std::span<const RuleIndex> Engine::evaluate(const EventContext& context) {
 
 namespace {
 
-ProcessId process_id(const Thread& thread, const MachineInfo& machine) {
+ProcessId process_id(int64_t pid, uint64_t clone_ns, const MachineInfo& machine) {
   ProcessId id;
   id.boot_id = machine.boot_id;
-  id.pid = thread.pid;
+  id.pid = pid;
   // Ticks of 10 ms since boot, as /proc counts them; known only where both times are.
-  if (thread.group().clone_ns > machine.boot_ns && machine.boot_ns != 0)
-    id.start_ticks = (thread.group().clone_ns - machine.boot_ns) / 10'000'000;
+  if (clone_ns > machine.boot_ns && machine.boot_ns != 0) id.start_ticks = (clone_ns - machine.boot_ns) / 10'000'000;
   return id;
 }
 
@@ -143,7 +150,7 @@ constexpr size_t kMaxAncestors = 32;
 
 Detection Engine::render(RuleIndex index, const EventContext& context) const {
   const Program::RuleOutput& rule = impl_->program->rules[index];
-  const Extract x{context, impl_->arena};
+  const Extract x{context, impl_->arena, &impl_->in_outputs[index], impl_->program->domains.get()};
   Detection out;
   out.rule = rule.name;
   out.priority = rule.priority;
@@ -168,7 +175,7 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
 
   if (const Thread* thread = context.thread) {
     const MachineInfo& machine = context.state->machine();
-    out.process = process_id(*thread, machine);
+    out.process = process_id(thread->pid, thread->group().clone_ns, machine);
     out.tid = thread->tid;
     out.process_name = thread->comm;
     out.exepath = thread->exepath;
@@ -178,15 +185,16 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
       out.user_name = user != nullptr ? user->name : thread->uid == 0 ? "root" : "";
       if (thread->container->is_host()) {
         out.container_id = "host";
+        if (thread->container_lookalike) out.container_missing = ContainerMissing::not_a_container;
       } else {
         out.container_id = thread->container->id;
         out.container_full_id = thread->container->full_id;
         out.container = thread->container->info;
       }
     }
-    const Thread* at = context.state->parent(*thread);
-    for (size_t i = 0; at != nullptr && i < kMaxAncestors; ++i, at = context.state->parent(*at))
-      out.ancestors.push_back({process_id(*at, machine), at->comm, at->exepath, std::string(at->cmdline())});
+    for (Creator& one : context.state->lineage(*thread, kMaxAncestors))
+      out.ancestors.push_back({process_id(one.pid, one.clone_ns, machine), std::move(one.comm), std::move(one.exepath),
+                               std::move(one.cmdline)});
   }
   if (context.container_event != nullptr) {
     out.container_id = context.container_event->id;

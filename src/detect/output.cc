@@ -9,7 +9,7 @@
 namespace quell::detect {
 namespace {
 
-constexpr size_t kMaxValue = 1023;  // bytes of one rendered value
+constexpr size_t kMaxValue = 1023;  // bytes of a rendered list or payload; text is bounded by the event it comes from
 
 bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.'; }
 
@@ -17,6 +17,17 @@ Value printed(const CompiledOperand& operand, const Extract& x) {
   if (operand.kind == CompiledOperand::Kind::field && operand.field.spec->print != nullptr)
     return operand.field.spec->print(x, operand.field.arg);
   return evaluate(operand, x, nullptr);
+}
+Value as_json(const CompiledOperand& operand, const Extract& x) {
+  const FieldSpec& spec = *operand.field.spec;
+  return spec.json != nullptr ? spec.json(x, operand.field.arg) : printed(operand, x);
+}
+
+std::string bounded_text(const Value& value) {
+  std::string text = value_text(value);
+  if ((value.kind == Value::Kind::list || value.kind == Value::Kind::bytes) && text.size() > kMaxValue)
+    text.resize(kMaxValue);
+  return text;
 }
 
 // Index after the bracket or parenthesis that closes the one at `open`; npos if it stays open. Quotes hide brackets.
@@ -145,6 +156,11 @@ std::vector<Finding> OutputTemplate::parse(std::string_view text, OutputTemplate
       continue;
     }
     const FieldSpec* spec = token.operand.kind == CompiledOperand::Kind::field ? token.operand.field.spec : nullptr;
+    if (spec != nullptr && (spec->flags & kFilterOnly) != 0) {
+      report("field '" + token.operand.text + "' can only be used in conditions", start, false);
+      at += used;
+      continue;
+    }
     if (spec != nullptr && (spec->flags & kDeprecated) != 0) {
       report("field '" + token.operand.text + "' is deprecated", start, false);
       findings.back().is_error = false;
@@ -168,8 +184,7 @@ std::string OutputTemplate::render(const Extract& x) const {
       continue;
     }
     const Token& token = std::get<Token>(part);
-    std::string text = value_text(printed(token.operand, x));
-    if (text.size() > kMaxValue) text.resize(kMaxValue);
+    std::string text = bounded_text(printed(token.operand, x));
     if (token.width > 0) text.resize(token.width, ' ');
     out += text;
   }
@@ -180,7 +195,7 @@ void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string
   for (const auto& part : parts_) {
     const auto* token = std::get_if<Token>(&part);
     if (token == nullptr || token->operand.kind != CompiledOperand::Kind::field) continue;
-    const Value value = printed(token->operand, x);
+    const Value value = as_json(token->operand, x);
     OutputValue kept;
     switch (value.kind) {
       case Value::Kind::absent: break;
@@ -194,11 +209,7 @@ void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string
         kept = std::move(items);
         break;
       }
-      default: {
-        std::string text = value_text(value);
-        if (text.size() > kMaxValue) text.resize(kMaxValue);
-        kept = std::move(text);
-      }
+      default: kept = bounded_text(value);
     }
     fields.emplace_back(token->operand.text, std::move(kept));
   }

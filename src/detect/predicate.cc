@@ -221,13 +221,15 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
   p.modifier = check.modifier;
   const Type type = p.left.type;
   const FieldSpec* spec = p.left.kind == CompiledOperand::Kind::field ? p.left.field.spec : nullptr;
+  if (spec != nullptr && spec->name == "evt.around" && (p.op != Op::eq || p.modifier != Modifier::none))
+    return fail("evt.around supports only the '=' operator", check.left.pos);
   if (spec != nullptr && (spec->flags & kOutputOnly) != 0)
     return fail(fmt::format("field '{}' can only be used in outputs", p.left.text), check.left.pos);
   p.is_domain = spec != nullptr && spec->name.starts_with("fd.") && spec->name.ends_with("ip.name");
   if (spec != nullptr && (spec->flags & kDeprecated) != 0)
     warn(fmt::format("field '{}' is deprecated", p.left.text), Finding::Topic::deprecated_item);
 
-  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in && p.op != Op::exists
+  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in
                   : !supports(p.op, type, p.left.is_list))
     return fail(fmt::format("'{}' operator not supported for field '{}' of type {}", to_string(p.op), p.left.text,
                             to_string(type)),
@@ -499,9 +501,11 @@ bool holds(const Predicate& p, const Extract& x, FieldMemo* memo, const DomainTa
   const auto one = [&](const Value& value) { return scalar_holds(p, value, domains); };
   switch (p.left.several) {
     case Several::either_end:
-      // An end that is not there (a listening socket has one) neither satisfies nor spoils.
+      // An end that is not there (a listening socket has one) neither satisfies nor spoils; what is no connection at
+      // all satisfies nothing.
       if (p.op == Op::ne)
-        return std::all_of(left.items, left.items + left.size, [&](const Value& v) { return v.is_absent() || one(v); });
+        return left.size > 0 &&
+               std::all_of(left.items, left.items + left.size, [&](const Value& v) { return v.is_absent() || one(v); });
       return std::any_of(left.items, left.items + left.size, one);
     case Several::any_ancestor: return std::any_of(left.items, left.items + left.size, one);
     case Several::no: break;

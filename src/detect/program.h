@@ -51,7 +51,7 @@ class Program {
   std::vector<bool> wanted = std::vector<bool>(kEventCodeCount, false);
   uint32_t cache_bits = 0;
   std::vector<uint64_t> process_bits;  // mask of the cache bits that do not depend on the lineage
-  bool match_all = false;
+  bool match_all = true;
   size_t enabled_rules = 0;
   std::shared_ptr<DomainTable> domains;
 

@@ -111,6 +111,10 @@ std::optional<CgroupMatch> match_bpm(std::string_view path) {
 
 }  // namespace
 
+std::string_view short_container_id(std::string_view full_id) {
+  return full_id.size() == kFullId && is_hex(full_id) ? full_id.substr(0, kShortId) : full_id;
+}
+
 std::optional<CgroupMatch> match_cgroup_path(std::string_view path, std::span<const std::string_view> namespaces) {
   if (path.size() < 4) return std::nullopt;
   if (auto match = match_hex(path)) return match;

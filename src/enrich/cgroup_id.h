@@ -20,6 +20,9 @@ struct CgroupMatch {
 /// host. So that form counts only below these namespaces.
 inline constexpr std::string_view kContainerdNamespaces[] = {"default", "k8s.io", "moby"};
 
+/// What container.id shows: the first 12 of 64 hex digits, the whole of any other text. A view into `full_id`.
+std::string_view short_container_id(std::string_view full_id);
+
 /// Tries one path.
 std::optional<CgroupMatch> match_cgroup_path(std::string_view path,
                                              std::span<const std::string_view> namespaces = kContainerdNamespaces);

@@ -15,6 +15,7 @@ void StateTables::Impl::load(const Snapshot& snapshot) {
   first_ts_ns_ = 0;
   entry_ = nullptr;
   held_.reset();
+  recent_files_.fill({});
   held_container_.reset();
   context_ = EventContext{};
   context_.state = &view_;
@@ -58,8 +59,7 @@ void StateTables::Impl::load(const Snapshot& snapshot) {
 }
 
 void StateTables::Impl::load_fds(Entry& owner, const std::vector<std::pair<int64_t, Fd>>& fds) {
-  for (const auto& [number, fd] : fds)
-    put_fd(owner, number, boost::make_local_shared<const Fd>(fd.is_inet() ? with_role(fd, fds) : fd));
+  for (const auto& [number, fd] : fds) put_fd(owner, number, make_fd(fd.is_inet() ? with_role(fd, fds) : fd));
 }
 
 /// A socket that was open before us: near and far end are known, who called whom is told by the ports that listen. A

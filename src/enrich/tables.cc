@@ -21,6 +21,8 @@ StateTables::~StateTables() = default;
 
 void StateTables::load(const Snapshot& snapshot) { impl_->load(snapshot); }
 const EventContext& StateTables::apply(const Event& event, uint64_t number) { return impl_->apply(event, number); }
+bool StateTables::acts_on(EventCode code) { return Impl::acts_on(code); }
+bool StateTables::pass(EventCode code, int64_t tid, uint64_t ts_ns) { return impl_->pass(code, tid, ts_ns); }
 void StateTables::housekeep(uint64_t now_ns) { impl_->housekeep(now_ns); }
 Snapshot StateTables::snapshot() const { return impl_->snapshot(); }
 
@@ -40,6 +42,8 @@ Counters StateTables::counters() const {
   out.threads = impl_->threads_.size();
   out.fds = impl_->fd_count_;
   out.containers = impl_->containers_.size();
+  out.forebears = impl_->threads_.forebears();
+  out.forebears_refused = impl_->threads_.forebears_refused();
   out.containers_refused = impl_->containers_.overflowed();
   return out;
 }
@@ -49,6 +53,10 @@ const Thread* StateTables::thread(int64_t tid) const { return impl_->threads_.fi
 const Thread* StateTables::parent(const Thread& thread) const {
   const Entry* parent = static_cast<const Entry&>(thread).parent;
   return parent == nullptr ? nullptr : &parent->owner();
+}
+
+std::vector<Creator> StateTables::lineage(const Thread& thread, size_t limit) const {
+  return impl_->threads_.lineage(thread, limit);
 }
 
 uint32_t StateTables::lineage_epoch() const { return impl_->threads_.lineage_epoch(); }

@@ -29,6 +29,15 @@ struct FoldedRepeats {
   std::string last_evidence_ref;       // the event behind the last repeat
 };
 
+/// Events that were lost while the detection's process, or an ancestor that it shares its container or session with,
+/// lived: what it shows may be incomplete then.
+struct LossWindow {
+  bool is_known = false;  // false in replays: a capture does not say what its writer lost
+  uint64_t from_ns = 0;   // begin of that time, not before the sensor's own start; it ends with the event
+  uint64_t count = 0;     // events lost in it
+  uint64_t last_ns = 0;   // when the last of them was lost; 0 if none was
+};
+
 struct Detection {
   std::string id;  // "d-" + 16 hex digits, unique in a data directory
   std::string rule;
@@ -51,7 +60,11 @@ struct Detection {
   std::string container_id;  // short; "host" outside containers; empty if there is no thread
   std::string container_full_id;
   std::shared_ptr<const Container> container;  // null on the host and while unknown
-  std::string container_missing_reason;        // why metadata is absent; empty when it is there
+  ContainerMissing container_missing = ContainerMissing::none;
+  std::string container_missing_detail;  // the same for operators: who was asked, what to do; empty when it is there
+  uint64_t completed_ns = 0;             // when metadata came that was unknown at the match (wall clock); else 0
+
+  LossWindow losses;
 
   FoldedRepeats folded;
   std::string fold_key;  // values of the fields that its rule folds by; empty: the rule names none. Not stored.

@@ -94,6 +94,22 @@ ContainerType parse_container_type(std::string_view text) {
   return ContainerType::unknown;
 }
 
+void write_losses(JsonWriter& out, const LossWindow& losses) {
+  if (!losses.is_known) {
+    out.null();
+    return;
+  }
+  out.begin_object();
+  out.integer("count", losses.count).integer("from_ns", losses.from_ns);
+  out.flag("in_window", losses.count > 0).integer("last_ns", losses.last_ns);
+  out.end_object();
+}
+
+LossWindow read_losses(const Json& json) {
+  if (json.object() == nullptr) return {};
+  return {true, json.at("from_ns").u64(), json.at("count").u64(), json.at("last_ns").u64()};
+}
+
 }  // namespace
 
 std::string text_line(const Detection& detection) {
@@ -184,13 +200,15 @@ std::string detection_to_json(const Detection& detection) {
     out.end_object();
   }
   out.end_array();
+  out.integer("completed_ns", detection.completed_ns);
   out.key("container");
   if (detection.container != nullptr)
     write_container(out, *detection.container);
   else
     out.null();
   out.text("container_full_id", detection.container_full_id).text("container_id", detection.container_id);
-  out.text("container_missing_reason", detection.container_missing_reason);
+  out.text("container_missing_detail", detection.container_missing_detail);
+  out.text("container_missing_reason", to_string(detection.container_missing));
   out.integer("detect_ns", detection.detect_ns).key("detect_time");
   if (detection.detect_ns != 0)
     out.string(iso8601_utc(detection.detect_ns));
@@ -204,6 +222,8 @@ std::string detection_to_json(const Detection& detection) {
         .text("folded_last_time", iso8601_utc(detection.folded.last_ns));
   }
   out.integer("kernel_ns", detection.kernel_ns).text("kernel_time", iso8601_utc(detection.kernel_ns));
+  out.key("losses");
+  write_losses(out, detection.losses);
   out.text("message", detection.message);
   out.key("process").begin_object();
   out.text("boot_id", detection.process.boot_id).text("cmdline", detection.cmdline).text("exepath", detection.exepath);
@@ -267,7 +287,10 @@ Result<Detection> detection_from_json(std::string_view text) {
   out.container_full_id = ours.at("container_full_id").str();
   if (ours.at("container").object() != nullptr)
     out.container = std::make_shared<const Container>(read_container(ours.at("container")));
-  out.container_missing_reason = ours.at("container_missing_reason").str();
+  out.container_missing = parse_container_missing(ours.at("container_missing_reason").str());
+  out.container_missing_detail = ours.at("container_missing_detail").str();
+  out.completed_ns = ours.at("completed_ns").u64();
+  out.losses = read_losses(ours.at("losses"));
   out.folded.count = ours.at("folded").u64();
   if (out.folded.count > 0) {
     out.folded.first_ns = parse_iso8601_utc(ours.at("folded_first_time").str()).value_or(0);

@@ -68,11 +68,12 @@ struct Thread {
   uint32_t vm_size_kb = 0, vm_rss_kb = 0, vm_swap_kb = 0;
   uint64_t page_faults_major = 0, page_faults_minor = 0;
   bool exe_writable = false, exe_upper_layer = false, exe_lower_layer = false, exe_from_memfd = false;
-  bool dead = false;          // exited, kept while other threads of the group live
-  bool inverted = false;      // made by its own child-side clone event
-  bool placeholder = false;   // an unknown tid: comm and exe are "<NA>"
-  bool reaper = false;        // adopts orphans of its descendants (subreaper or init of a pid namespace)
-  uint32_t live_threads = 1;  // of the group; main thread
+  bool dead = false;                 // exited, kept while other threads of the group live
+  bool inverted = false;             // made by its own child-side clone event
+  bool placeholder = false;          // an unknown tid: comm and exe are "<NA>"
+  bool container_lookalike = false;  // its cgroup is named like a container's, and it is the host's all the same
+  bool reaper = false;               // adopts orphans of its descendants (subreaper or init of a pid namespace)
+  uint32_t live_threads = 1;         // of the group; main thread
 
   Thread* main = nullptr;  // of the same group; itself for the main thread; may be null when it was never seen
   ContainerSlot* container = nullptr;  // never null once in a table: the host's slot if not contained

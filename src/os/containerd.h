@@ -17,7 +17,10 @@ class ContainerdRuntime final : public Runtime {
   explicit ContainerdRuntime(std::string socket, uint32_t timeout_ms = 5000);
 
   std::string_view name() const override { return "containerd"; }
+  bool is_present() const override { return socket_exists(peer_); }
+  Result<void> ping() const override;
   Result<ContainerStatus> inspect(std::string_view id_or_name) const override;
+  Result<ContainerStatus> inspect_exact(const std::string& full_id) const override;
   Result<std::vector<std::string>> list() const override;
   Result<void> pause(const std::string& id) const override;
   Result<void> unpause(const std::string& id) const override;
@@ -46,8 +49,11 @@ class ContainerdRuntime final : public Runtime {
   Result<std::string> call(const std::string& runtime_namespace, const char* method, const ProtoWriter& message) const;
   Result<std::vector<std::string>> namespaces() const;
   Result<std::vector<Record>> records(const std::string& runtime_namespace) const;
+  /// Every container of exactly this id, one per namespace at most.
+  Result<std::vector<Record>> find_exact(const std::vector<std::string>& spaces, std::string_view id) const;
   /// By id, name or prefix, in every namespace.
   Result<Record> find(std::string_view id_or_name) const;
+  Result<ContainerStatus> describe(const Record& record) const;
   /// Errors: not_found when the container has no task.
   Result<Task> task(const std::string& runtime_namespace, const std::string& id) const;
   /// The record and its task, for an action. Errors: conflict when it does not run at all.

@@ -214,6 +214,23 @@ Result<ContainerStatus> DockerRuntime::inspect(std::string_view id_or_name) cons
   return inspect_id(id);
 }
 
+// Docker itself takes names and prefixes here, too; a full id is what it tries first, and whoever asks compares.
+Result<ContainerStatus> DockerRuntime::inspect_exact(const std::string& full_id) const {
+  QUELL_TRY(ContainerStatus status, inspect_id(full_id));
+  if (status.info->full_id != full_id)
+    return Error{Code::not_found, fmt::format("Docker has no container with the id \"{}\"", full_id), {}};
+  return status;
+}
+
+Result<void> DockerRuntime::ping() const {
+  HttpRequest request;
+  request.path = "/_ping";
+  request.timeout_ms = timeout_ms_;
+  QUELL_TRY(const HttpResponse response, unix_http(peer_, request));
+  if (response.status == 200) return {};
+  return error_of(response);
+}
+
 Result<std::vector<std::string>> DockerRuntime::list() const {
   QUELL_TRY(const HttpResponse response, call("GET", "/containers/json"));
   if (response.status != 200) return error_of(response);

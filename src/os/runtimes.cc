@@ -4,6 +4,7 @@
 
 #include "os/containerd.h"
 #include "os/docker.h"
+#include "os/runc_state.h"
 #include "os/runtime.h"
 
 namespace quell::os {
@@ -14,6 +15,18 @@ std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& socket
   if (!sockets.containerd.empty())
     runtimes.push_back(std::make_unique<ContainerdRuntime>(sockets.containerd, sockets.timeout_ms));
   return runtimes;
+}
+
+std::vector<std::unique_ptr<Runtime>> make_lookup_runtimes(const RuntimeSockets& sockets) {
+  auto runtimes = make_runtimes(sockets);
+  if (!sockets.runc_roots.empty()) runtimes.push_back(std::make_unique<RuncState>(sockets.runc_roots));
+  return runtimes;
+}
+
+Result<ContainerStatus> Runtime::inspect_exact(const std::string& full_id) const {
+  QUELL_TRY(ContainerStatus status, inspect(full_id));
+  if (status.info->full_id == full_id) return status;
+  return Error{Code::not_found, "another container has that name", {}};
 }
 
 Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes,

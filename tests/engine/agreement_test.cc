@@ -132,7 +132,7 @@ class Generator {
       Fd file;
       file.type = FdType::file;
       file.name = pick(2) == 0 ? "/etc/shadow" : "/var/run/docker.sock";
-      t.fds->set(3, boost::make_local_shared<const Fd>(file));
+      t.fds->set(3, make_fd(file));
       Fd socket;
       socket.type = FdType::ipv4;
       socket.l4 = pick(2) == 0 ? L4Proto::tcp : L4Proto::udp;
@@ -141,7 +141,7 @@ class Generator {
       const uint8_t b[4] = {static_cast<uint8_t>(pick(2) == 0 ? 10 : 192), static_cast<uint8_t>(pick(2) == 0 ? 0 : 168),
                             0, 2};
       socket.tuple = {IpAddress::v4(a), IpAddress::v4(b), 40000, static_cast<uint16_t>(pick(2) == 0 ? 443 : 8080)};
-      t.fds->set(4, boost::make_local_shared<const Fd>(socket));
+      t.fds->set(4, make_fd(socket));
     }
     if (pick(2) == 0) state.users[0] = {0, 0, "root", "/root", "/bin/sh"};
   }
@@ -213,8 +213,8 @@ TEST(Agreement, ProgramEqualsNaiveEvaluation) {
       rule.condition = *parsed;
       rules.rules.push_back(std::move(rule));
     }
-    const auto all = compile(rules, {.match_all = true});
-    const auto first = compile(rules, {});
+    const auto all = compile(rules, {});
+    const auto first = compile(rules, {.match_all = false});
     ASSERT_TRUE(all) << all.error().message;
     Engine every(*all);
     Engine one(*first);

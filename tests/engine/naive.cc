@@ -162,7 +162,7 @@ bool check_holds(const Check& check, const EventContext& context) {
     if (!value.items[i].is_absent()) each.push_back(scalar(check, value.items[i], type));
   const bool every = std::all_of(each.begin(), each.end(), [](bool b) { return b; });
   const bool some = std::any_of(each.begin(), each.end(), [](bool b) { return b; });
-  if (left.operand->several == Several::either_end) return check.op == Op::ne ? every : some;
+  if (left.operand->several == Several::either_end) return check.op == Op::ne ? every && !each.empty() : some;
   if (left.operand->several == Several::any_ancestor) return some;
   return check.op == Op::in ? every : some;
 }

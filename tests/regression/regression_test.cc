@@ -53,8 +53,7 @@ Outcome run(const Json& test, const std::string& samples) {
     selections.push_back({false, Selection::By::name, "*" + name + "*"});
   detect::falco::select(rules, selections);
 
-  // These cases were written when one event could fire a rule of each of several files.
-  detect::EngineOptions options;
+  detect::EngineOptions options{.match_all = false};  // the expected counts are of the first matching rule
   if (test.at("min_priority").array() != nullptr)
     options.minimum_priority = *parse_priority(texts(test.at("min_priority"))[0]);
   const auto program = detect::compile(rules, options);

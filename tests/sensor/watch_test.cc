@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "needs_sensor.h"
 
 namespace quell::capture::test {
@@ -132,7 +133,9 @@ TEST(SensorWatch, OnlyWhatIsWanted) {
 #if defined(__x86_64__)
 TEST(SensorWatch, ForeignCallsAreCountedAndNotDecoded) {
   NEEDS_SENSOR();
-  Sandbox box({"*"});
+  EbpfOptions options;
+  options.attach = Attach::together;
+  Sandbox box({"*"}, options);
   const Events events = box.run([] {
     long result = 0;
     // 5 is open() for 32-bit programs and fstat() for 64-bit ones. A kernel without 32-bit support kills the child
@@ -154,16 +157,24 @@ TEST(SensorWatch, LossesAreCountedPerEvent) {
   EbpfOptions options;
   options.ring_bytes = 4096;
   Sandbox box({}, options);
+  EXPECT_EQ(box.source().counters().last_loss_ns, 0u);
+  const uint64_t started_ns = system_clock().realtime_ns() - 5'000'000;
   const Events events = box.run([] {
     for (int i = 0; i < 1000; ++i) close(-1);
   });
   const SourceCounters counters = box.source().counters();
   EXPECT_GT(counters.lost_ring_full, 0u);
+  EXPECT_GE(counters.first_loss_ns, started_ns);
+  EXPECT_GE(counters.last_loss_ns, counters.first_loss_ns);
+  EXPECT_LE(counters.last_loss_ns, system_clock().realtime_ns() + 5'000'000) << "the boot clock may lag by its step";
   size_t closes = all_of(events, ev::SYSCALL_CLOSE_X).size();
   for (const auto& [code, count] : box.source().losses()) {
     if (code == ev::SYSCALL_CLOSE_X) closes += count;
   }
   EXPECT_EQ(closes, 1000u);
+  uint64_t by_code = 0;
+  for (const auto& [code, count] : box.source().losses()) by_code += count;
+  EXPECT_EQ(counters.lost(), by_code);
 }
 
 TEST(SensorWatch, FillWaitsAndWakes) {

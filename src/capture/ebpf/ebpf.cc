@@ -2,7 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sensor.skel.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -12,16 +11,15 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "bpf/wire.h"
+#include "capture/ebpf/programs.h"
 #include "capture/ebpf/ring_reader.h"
 
 namespace quell::capture {
@@ -49,44 +47,6 @@ uint64_t boot_offset_ns() {
     }
   }
   return offset;
-}
-
-// libbpf speaks through one callback per process. What it says is kept, and shown only if loading fails.
-std::mutex libbpf_mutex;
-std::string libbpf_text;
-
-int keep_libbpf_text(enum libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG) return 0;
-  char line[1024];
-  const int length = vsnprintf(line, sizeof line, format, arguments);
-  if (libbpf_text.size() < 16384 && length > 0) libbpf_text.append(line, std::min<size_t>(length, sizeof line - 1));
-  return length;
-}
-
-Error load_error(int number, const char* what) {
-  if (number < 0) number = -number;
-  utsname system{};
-  uname(&system);
-  std::string text = libbpf_text.empty() ? std::string() : "\n" + libbpf_text;
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  if (number == EPERM || number == EACCES) {
-    return Error{
-        Code::permission_denied,
-        fmt::format("the kernel does not let this process {}; run as root, or give it CAP_BPF, CAP_PERFMON and "
-                    "CAP_SYS_PTRACE (before Linux 5.8: CAP_SYS_ADMIN){}",
-                    what, text),
-        {}};
-  }
-  if (number == ENOMEM || number == EAGAIN) {
-    return Error{
-        Code::limit,
-        fmt::format(
-            "no memory to {}; raise the limit of locked memory (LimitMEMLOCK=infinity) or make the ring smaller{}",
-            what, text),
-        {}};
-  }
-  return Error{
-      Code::unsupported, fmt::format("cannot {} on Linux {}: {}{}", what, system.release, strerror(number), text), {}};
 }
 
 bool kernel_older_than(int major, int minor) {
@@ -133,16 +93,32 @@ uint64_t ring_size(uint64_t wanted, int cpus) {
   return std::bit_ceil(std::clamp<uint64_t>(wanted, page, uint64_t{64} << 20));
 }
 
-struct SkeletonDeleter {
-  void operator()(sensor_bpf* skeleton) const { sensor_bpf::destroy(skeleton); }
+struct ScopeSettings {
+  bool use_marks = false;
+  uint32_t kind = kScopeAll;
+  CgroupRef group;
 };
+
+Result<ScopeSettings> settings_of(const EbpfOptions& options) {
+  ScopeSettings settings;
+  settings.use_marks = options.exclude_children || options.scope.kind == Scope::Kind::tree;
+  if (options.scope.kind == Scope::Kind::cgroup) {
+    QUELL_TRY(const CgroupMounts mounts, CgroupMounts::find());
+    QUELL_TRY(settings.group, resolve_cgroup(options.scope.path, mounts));
+    settings.kind = settings.group.v2 ? kScopeCgroup : kScopeCgroupPids;
+  } else if (options.scope.kind == Scope::Kind::tree) {
+    if (access(fmt::format("/proc/{}", options.scope.pid).c_str(), F_OK) != 0) {
+      return Error{Code::not_found, fmt::format("there is no process {}", options.scope.pid), {}};
+    }
+    settings.kind = kScopeTree;
+  }
+  return settings;
+}
 
 class Sensor final : public LiveSource {
  public:
   static Result<std::unique_ptr<LiveSource>> open(const EbpfOptions& options);
-  ~Sensor() override {
-    if (epoll_fd_ >= 0) close(epoll_fd_);
-  }
+  ~Sensor() override;
 
   const Snapshot& snapshot() const override { return snapshot_; }
   Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) override;
@@ -152,22 +128,21 @@ class Sensor final : public LiveSource {
 
  private:
   Result<void> load(const EbpfOptions& options);
-  Result<void> attach();
   Result<void> mark_processes(const EbpfOptions& options);
-  Result<void> apply_scope(const EbpfOptions& options);
   size_t take(EventBatch& batch);
   void follow_clock(uint64_t now);
+  sensor_bpf& shared() const { return programs_->shared(); }
   template <typename Visit>
   void sum_per_cpu(int map_fd, uint32_t entries, Visit&& visit) const;
 
-  std::unique_ptr<sensor_bpf, SkeletonDeleter> skeleton_;
+  std::unique_ptr<Programs> programs_;
   std::unique_ptr<RingReader> ring_;
   Snapshot snapshot_;
   int epoll_fd_ = -1;
   int cpus_ = 1;
   uint64_t coalesce_ns_ = 0;
   uint64_t last_drain_ns_ = 0, clock_checked_ns_ = 0;
-  uint64_t events_ = 0, faults_ = 0;
+  uint64_t events_ = 0, faults_ = 0, malformed_ = 0;
 };
 
 Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
@@ -178,77 +153,56 @@ Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
   }
   QUELL_CHECK(check_kernel());
   auto sensor = std::make_unique<Sensor>();
-  const std::lock_guard lock(libbpf_mutex);
-  libbpf_text.clear();
-  libbpf_set_print(keep_libbpf_text);
   QUELL_CHECK(sensor->load(options));
-  QUELL_CHECK(sensor->attach());
+  // Births before calls, so that no call of an unknown child can come first.
+  QUELL_CHECK(sensor->programs_->attach_tasks());
+  QUELL_CHECK(sensor->set_interest(options.interest));
   if (options.scan) {
     QUELL_TRY(sensor->snapshot_, options.scan());
   }
   return std::unique_ptr<LiveSource>(std::move(sensor));
 }
 
+Sensor::~Sensor() {
+  // Programs on tracepoints of single calls stay a little longer than we do; they find nothing wanted.
+  if (programs_) {
+    for (auto& wanted : programs_->shared().bss->wanted_calls) wanted = 0;
+  }
+  if (epoll_fd_ >= 0) close(epoll_fd_);
+}
+
 Result<void> Sensor::load(const EbpfOptions& options) {
   raise_memlock();
-  skeleton_.reset(sensor_bpf::open());
-  if (skeleton_ == nullptr) return load_error(errno, "read the sensor's kernel programs");
   cpus_ = libbpf_num_possible_cpus();
   if (cpus_ <= 0) return load_error(cpus_, "count the CPUs");
   coalesce_ns_ = options.coalesce_ns;
-  bpf_map__set_max_entries(skeleton_->maps.scratch, static_cast<uint32_t>(cpus_));
   const uint64_t size = ring_size(options.ring_bytes, cpus_);
-  bpf_map__set_max_entries(skeleton_->maps.ring, static_cast<uint32_t>(size));
-
-  QUELL_CHECK(apply_scope(options));
-  skeleton_->rodata->snaplen = options.snaplen;
-  skeleton_->bss->boot_offset_ns = boot_offset_ns();
-  for (const SyscallSpec& call : kSyscallTable) {
-    if (call.x86_64 >= 0 && call.x86_64 < kMaxSyscalls) skeleton_->rodata->generic_code[call.x86_64] = call.code;
-  }
-  if (const int error = sensor_bpf::load(skeleton_.get()); error != 0) return load_error(error, "load the sensor");
-
-  for (const SyscallSpec& call : kSyscallTable) {
-    if (call.x86_64 < 0 || call.x86_64 >= kMaxSyscalls) continue;
-    const std::string name = call.exit == ev::GENERIC_X ? "x_generic" : fmt::format("x_{}", call.name);
-    const bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, name.c_str());
-    if (program == nullptr) continue;
-    const uint32_t key = static_cast<uint32_t>(call.x86_64);
-    const int fd = bpf_program__fd(program);
-    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.calls), &key, &fd, BPF_ANY) != 0) {
-      return load_error(errno, "enter a program in the table of calls");
-    }
-  }
-  QUELL_CHECK(set_interest(options.interest));
+  QUELL_TRY(const ScopeSettings scope, settings_of(options));
+  QUELL_TRY(programs_, Programs::load(options.attach, [=, cpus = cpus_, snaplen = options.snaplen](sensor_bpf& object) {
+              bpf_map__set_max_entries(object.maps.scratch, static_cast<uint32_t>(cpus));
+              bpf_map__set_max_entries(object.maps.ring, static_cast<uint32_t>(size));
+              object.rodata->snaplen = snaplen;
+              object.rodata->use_marks = scope.use_marks ? 1 : 0;
+              object.rodata->scope_kind = scope.kind;
+              object.rodata->scope_level = scope.group.level;
+              object.rodata->scope_cgroup = scope.group.id;
+            }));
+  shared().bss->boot_offset_ns = boot_offset_ns();
+  // In a pid namespace getpid() is not what the kernel programs see, so one of them is asked. Kernels before 5.10
+  // cannot run a program on request; there the sensor has to live in the first namespace.
+  shared().bss->self_tgid = static_cast<uint32_t>(getpid());
+  LIBBPF_OPTS(bpf_test_run_opts, run);
+  if (bpf_prog_test_run_opts(bpf_program__fd(shared().progs.whoami), &run) == 0) shared().bss->self_tgid = run.retval;
   QUELL_CHECK(mark_processes(options));
 
-  QUELL_TRY(RingReader ring, RingReader::open(bpf_map__fd(skeleton_->maps.ring), size));
+  QUELL_TRY(RingReader ring, RingReader::open(bpf_map__fd(shared().maps.ring), size));
   ring_ = std::make_unique<RingReader>(std::move(ring));
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd_ < 0) return errno_error(errno, "cannot wait for events");
   epoll_event event{};
   event.events = EPOLLIN;
-  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, bpf_map__fd(skeleton_->maps.ring), &event) != 0) {
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, bpf_map__fd(shared().maps.ring), &event) != 0) {
     return errno_error(errno, "cannot wait for the event ring");
-  }
-  return {};
-}
-
-Result<void> Sensor::apply_scope(const EbpfOptions& options) {
-  auto* settings = skeleton_->rodata;
-  settings->use_marks = options.exclude_children || options.scope.kind == Scope::Kind::tree ? 1 : 0;
-  settings->scope_kind = kScopeAll;
-  if (options.scope.kind == Scope::Kind::cgroup) {
-    QUELL_TRY(const CgroupMounts mounts, CgroupMounts::find());
-    QUELL_TRY(const CgroupRef group, resolve_cgroup(options.scope.path, mounts));
-    settings->scope_kind = group.v2 ? kScopeCgroup : kScopeCgroupPids;
-    settings->scope_level = group.level;
-    settings->scope_cgroup = group.id;
-  } else if (options.scope.kind == Scope::Kind::tree) {
-    if (access(fmt::format("/proc/{}", options.scope.pid).c_str(), F_OK) != 0) {
-      return Error{Code::not_found, fmt::format("there is no process {}", options.scope.pid), {}};
-    }
-    settings->scope_kind = kScopeTree;
   }
   return {};
 }
@@ -256,7 +210,7 @@ Result<void> Sensor::apply_scope(const EbpfOptions& options) {
 Result<void> Sensor::mark_processes(const EbpfOptions& options) {
   const auto mark = [&](int64_t pid, uint8_t kind) -> Result<void> {
     const auto key = static_cast<uint32_t>(pid);
-    if (bpf_map_update_elem(bpf_map__fd(skeleton_->maps.marks), &key, &kind, BPF_ANY) == 0) return {};
+    if (bpf_map_update_elem(bpf_map__fd(shared().maps.marks), &key, &kind, BPF_ANY) == 0) return {};
     return load_error(errno, "mark a process");
   };
   if (options.scope.kind == Scope::Kind::tree) QUELL_CHECK(mark(options.scope.pid, kMarkTracked));
@@ -264,37 +218,17 @@ Result<void> Sensor::mark_processes(const EbpfOptions& options) {
   return {};
 }
 
-Result<void> Sensor::attach() {
-  // In a pid namespace getpid() is not what the kernel programs see, so one of them is asked. Kernels before 5.10
-  // cannot run a program on request; there the sensor has to live in the first namespace.
-  skeleton_->bss->self_tgid = static_cast<uint32_t>(getpid());
-  LIBBPF_OPTS(bpf_test_run_opts, run);
-  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.whoami), &run) == 0)
-    skeleton_->bss->self_tgid = run.retval;
-
-  // Births before calls, so that no call of an unknown child can come first.
-  const std::pair<bpf_program*, bpf_link**> parts[] = {
-      {skeleton_->progs.on_fork, &skeleton_->links.on_fork},
-      {skeleton_->progs.on_exec, &skeleton_->links.on_exec},
-      {skeleton_->progs.on_exit, &skeleton_->links.on_exit},
-      {skeleton_->progs.dispatch, &skeleton_->links.dispatch},
-  };
-  for (const auto& [program, link] : parts) {
-    *link = bpf_program__attach(program);
-    if (*link == nullptr) return load_error(errno, "attach the sensor to its tracepoints");
-  }
-  return {};
-}
-
 Result<void> Sensor::set_interest(const std::vector<bool>& interest) {
+  std::vector<const SyscallSpec*> calls;
   for (const SyscallSpec& call : kSyscallTable) {
     if (call.x86_64 < 0 || call.x86_64 >= kMaxSyscalls) continue;
     const auto code = static_cast<size_t>(call.exit);
     const bool asked = code < interest.size() && interest[code];
     const bool state = call.exit != ev::GENERIC_X && event_spec(call.exit).has(kEvModifiesState);
-    skeleton_->bss->wanted_calls[call.x86_64] = asked || state;
+    shared().bss->wanted_calls[call.x86_64] = asked || state;
+    if (asked || state) calls.push_back(&call);
   }
-  return {};
+  return programs_->add_calls(calls);
 }
 
 void Sensor::follow_clock(uint64_t now) {
@@ -302,8 +236,8 @@ void Sensor::follow_clock(uint64_t now) {
   if (now - clock_checked_ns_ < kClockCheckNs) return;
   clock_checked_ns_ = now;
   const uint64_t offset = boot_offset_ns();
-  const auto drift = static_cast<int64_t>(offset - skeleton_->bss->boot_offset_ns);
-  if (drift > kClockStepNs || drift < -kClockStepNs) skeleton_->bss->boot_offset_ns = offset;
+  const auto drift = static_cast<int64_t>(offset - shared().bss->boot_offset_ns);
+  if (drift > kClockStepNs || drift < -kClockStepNs) shared().bss->boot_offset_ns = offset;
 }
 
 size_t Sensor::take(EventBatch& batch) {
@@ -312,6 +246,10 @@ size_t Sensor::take(EventBatch& batch) {
     quell_wire_record head{};
     std::memcpy(&head, record.data(), std::min<size_t>(sizeof head, record.size()));
     if (record.size() < kWireLengths || head.len > record.size() - kWirePrefix) return true;
+    if (Event::flaw(record.subspan(kWirePrefix, head.len)) != nullptr) {
+      ++malformed_;
+      return true;
+    }
     if (head.flags & kWireFault) ++faults_;
     batch.append(record.subspan(kWirePrefix, head.len), static_cast<uint16_t>(head.cpu));
     return true;
@@ -357,19 +295,21 @@ void Sensor::sum_per_cpu(int map_fd, uint32_t entries, Visit&& visit) const {
 }
 
 SourceCounters Sensor::counters() const {
+  const auto& memory = *shared().bss;
   SourceCounters out;
   out.events = events_;
   out.lost_fault = faults_;
-  for (const auto& [code, count] : losses()) out.lost_ring_full += count;
-  sum_per_cpu(bpf_map__fd(skeleton_->maps.counts), kCountMax, [&](uint32_t key, uint64_t sum) {
-    if (key == kCountForeignAbi) out.foreign_abi = sum;
-  });
+  out.malformed = malformed_;
+  out.lost_ring_full = memory.losses.count;
+  out.first_loss_ns = memory.losses.first_ns;
+  out.last_loss_ns = memory.losses.last_ns;
+  out.foreign_abi = memory.foreign_calls;
   return out;
 }
 
 std::vector<std::pair<EventCode, uint64_t>> Sensor::losses() const {
   std::vector<std::pair<EventCode, uint64_t>> out;
-  sum_per_cpu(bpf_map__fd(skeleton_->maps.lost), kEventCodeCount,
+  sum_per_cpu(bpf_map__fd(shared().maps.lost), kEventCodeCount,
               [&](uint32_t key, uint64_t sum) { out.emplace_back(static_cast<EventCode>(key), sum); });
   return out;
 }

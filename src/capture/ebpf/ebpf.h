@@ -17,8 +17,14 @@
 
 namespace quell::capture {
 
+/// How calls are seen. `singly`: a program on each wanted call's own tracepoint, so that other calls pay next to
+/// nothing. `together`: one program on the exit of all calls, which looks the number up; works on every kernel that we
+/// support and needs no tracefs. `automatic`: singly where the kernel can.
+enum class Attach { automatic, singly, together };
+
 struct EbpfOptions {
   Scope scope;
+  Attach attach = Attach::automatic;
   /// Event codes that somebody wants, indexed by EventCode. What keeps the tables true (kEvModifiesState) is captured
   /// in any case.
   std::vector<bool> interest;

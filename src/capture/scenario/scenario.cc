@@ -8,6 +8,7 @@
 namespace quell::capture {
 namespace {
 
+using scenario::Actor;
 using scenario::Cast;
 using scenario::KeyKind;
 using scenario::Writer;
@@ -27,6 +28,18 @@ Result<void> read_processes(const yaml::Node& root, Cast& cast) {
                             (meant.empty() ? std::string{} : ": did you mean " + std::string(meant) + "?"));
     }
     QUELL_CHECK(cast.add(entry.key->text(), *entry.value, false).map([](auto*) {}));
+  }
+  return {};
+}
+
+Result<void> read_names(const yaml::Node& root, Scenario& out) {
+  const yaml::Node* names = root.find("names");
+  if (names == nullptr) return {};
+  if (!names->is_map()) return names->error("names is a map from a domain name to its address");
+  for (const yaml::Entry& entry : names->entries()) {
+    const auto address = scenario::parse_ip(entry.value->text());
+    if (!address) return entry.value->error("'" + entry.value->text() + "' is no IP address");
+    out.names.emplace_back(entry.key->text(), *address);
   }
   return {};
 }
@@ -105,6 +118,7 @@ Result<Scenario> build_case(const yaml::Node& shared, const yaml::Node& root) {
     if (out.rules.empty()) return rules->error("rules names no file: nothing could ever be detected");
   }
 
+  QUELL_CHECK(read_names(shared, out));
   Cast cast;
   QUELL_CHECK(read_processes(shared, cast));
   if (!is_only) QUELL_CHECK(read_processes(root, cast));
@@ -117,7 +131,12 @@ Result<Scenario> build_case(const yaml::Node& shared, const yaml::Node& root) {
 
   out.snapshot = cast.snapshot();
   // A socket() may lead its connect by a little, so what comes before everything ends a bit earlier.
-  for (auto& bytes : cast.preamble(kScenarioStartNs - 1'000'000)) out.events.push_back({std::move(bytes), -1});
+  const std::vector<const Actor*> born = cast.born();
+  const uint64_t lead_ns = 1'000'000 + (born.empty() ? 0 : born.front()->age_ns);
+  for (auto& bytes : cast.preamble(kScenarioStartNs - lead_ns)) out.events.push_back({std::move(bytes), -1});
+  Writer births(cast);
+  for (const Actor* actor : born) births.write_birth(*actor);
+  for (ScenarioEvent& event : births.take()) out.events.push_back(std::move(event));
   for (ScenarioEvent& event : writer.take()) out.events.push_back(std::move(event));
   return out;
 }
@@ -129,13 +148,13 @@ Result<std::vector<Scenario>> build(const yaml::File& file) {
   std::vector<Scenario> out;
   const yaml::Node* cases = root.find("cases");
   if (cases == nullptr) {
-    QUELL_CHECK(
-        root.only_keys({"why", "rules", "processes", "events", "expect", "near_miss", "must_not_fire", "exact"}));
+    QUELL_CHECK(root.only_keys(
+        {"why", "rules", "names", "processes", "events", "expect", "near_miss", "must_not_fire", "exact"}));
     QUELL_TRY(Scenario only, build_case(root, root));
     out.push_back(std::move(only));
     return out;
   }
-  QUELL_CHECK(root.only_keys({"why", "rules", "processes", "cases"}));
+  QUELL_CHECK(root.only_keys({"why", "rules", "names", "processes", "cases"}));
   if (!cases->is_sequence() || cases->items().empty()) return cases->error("cases is a sequence of at least one case");
   for (const yaml::Node* item : cases->items()) {
     if (!item->is_map()) return item->error("a case is a map with name, events and expect");

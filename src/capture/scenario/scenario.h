@@ -34,9 +34,14 @@
 //                       proc.args takes a text (split at spaces) or a sequence; proc.env a map
 //   proc.pname, proc.pexepath, proc.pcmdline, "proc.aname[2]" ...   ancestors, made as needed
 //   container.*, k8s.*  the container it runs in; metadata arrives before the first event. `host` is none
+//   thread.cap_effective, thread.cap_permitted    names of capabilities joined with '|', ALL or NONE; the other one
+//                       follows. Without them root has all and others none
+//   proc.duration       ns since its clone and execve, which then lead the capture; otherwise its start is unknown
 //   parent              a process from `processes` as the parent; its container is inherited
 //   process             one from `processes`, instead of describing it in place; an execve changes it for later events
 //   note                a remark
+// Data of reads and writes is text, or bytes as hex:cafebabe. `names: {kubernetes.default: 10.96.0.1}` at the top tells
+// the addresses of domain names that rules compare with.
 // Ancestors of a process in a container run in it too, up to a containerd-shim on the host; everything ends at systemd
 // (1).
 #include <cstdint>
@@ -75,14 +80,15 @@ struct Scenario {
   std::string case_name;  // empty: the only one of its file
   std::string where;      // "file:line:col"
   std::string why;
-  std::vector<std::string> rules;          // paths as written; empty: not said
-  Snapshot snapshot;                       // the machine before the first event
-  std::vector<ScenarioEvent> events;       // in order of time, one millisecond apart
-  uint32_t event_count = 0;                // entries of `events:`
-  std::vector<Expectation> expect;         // everything that must be detected; nothing else may be if `is_exact`
-  std::vector<NearMiss> near_misses;       // what must not be detected, and the reason
-  std::vector<std::string> must_not_fire;  // rules that must not fire on any event
-  bool is_exact = true;
+  std::vector<std::string> rules;                        // paths as written; empty: not said
+  Snapshot snapshot;                                     // the machine before the first event
+  std::vector<ScenarioEvent> events;                     // in order of time, one millisecond apart
+  uint32_t event_count = 0;                              // entries of `events:`
+  std::vector<Expectation> expect;                       // everything that must be detected
+  std::vector<std::pair<std::string, IpAddress>> names;  // addresses of domain names
+  std::vector<NearMiss> near_misses;                     // what must not be detected, and the reason
+  std::vector<std::string> must_not_fire;                // rules that must not fire on any event
+  bool is_exact = true;                                  // nothing but what is expected may be detected
 };
 
 /// Time of the first event of every scenario: 2024-05-01T10:20:30Z.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/text.h"
 
 namespace quell::capture::scenario {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr uint64_t kEventStepNs = 1'000'000;
 constexpr uint64_t kSocketLeadNs = 1000;
+constexpr uint64_t kBirthStepNs = 1000;
 constexpr std::string_view kEventKeys[] = {"evt.type",          "evt.res", "evt.rawres", "evt.is_open_read",
                                            "evt.is_open_write", "process", "note",       "fds"};
 constexpr std::string_view kArgPrefix = "evt.arg.";
@@ -306,6 +308,29 @@ void Writer::emit(EventCode code, int64_t tid, const Params& params, int32_t ind
       event.bytes(found->second);
   }
   out_.push_back({event.build(), index});
+}
+
+void Writer::write_birth(const Actor& actor) {
+  const Thread* parent = cast_.thread(actor.start.ptid);
+  QUELL_ASSERT(parent != nullptr);  // everybody has one, up to systemd
+  const uint64_t now_ns = ts_ns_;
+  ts_ns_ = kScenarioStartNs - actor.age_ns;
+  const auto say = [&](EventCode code, const Thread& thread, int64_t result) {
+    Params params;
+    fill_image(thread, event_spec(code), params);
+    params["res"] = number64(result);
+    emit(code, thread.tid, params, -1);
+    ts_ns_ += kBirthStepNs;
+  };
+  // A clone copies the program, an execve replaces it.
+  Thread copy = actor.start;
+  copy.comm = parent->comm;
+  copy.exe = parent->exe;
+  copy.args = parent->args;
+  say(ev::SYSCALL_CLONE_20_X, *parent, actor.start.tid);
+  say(ev::SYSCALL_CLONE_20_X, copy, 0);
+  say(ev::SYSCALL_EXECVE_19_X, actor.start, 0);
+  ts_ns_ = now_ns;
 }
 
 Result<void> Writer::write(const yaml::Node& entry) {

@@ -17,6 +17,8 @@ class Writer {
 
   /// Appends the event, and before it what must have happened (a socket() before a connect).
   Result<void> write(const yaml::Node& entry);
+  /// How a process came to be, age_ns before the first event: clone as its parent and itself see it, and execve.
+  void write_birth(const Actor& actor);
   std::vector<ScenarioEvent> take() { return std::move(out_); }
 
  private:

@@ -40,6 +40,19 @@ std::string_view l4_name(L4Proto l4);
 /// fd.name: of the entry, or derived from the event when there is none; absent when neither gives one.
 Value fd_name(const Extract& x, const FieldArg& arg);
 
+/// Nanoseconds from `earlier` to the event, for durations. A clock read twice may go back a little: that is 0.
+inline uint64_t since(const Extract& x, uint64_t earlier) {
+  return x.event().ts_ns() > earlier ? x.event().ts_ns() - earlier : 0;
+}
+
+/// Remembers across events where the engine keeps a memory (see memory.h).
+template <typename Compute>
+uint64_t remembered(const Extract& x, Remembered what, Compute&& compute) {
+  FieldMemory first;
+  FieldMemory& memory = x.memory != nullptr ? *x.memory : first;
+  return memory.once_per_event(what, x.context.number, compute);
+}
+
 /// Extraction needs a thread: `get` is only called with one.
 template <Value (*kGet)(const Extract&, const Thread&)>
 Value with_thread(const Extract& x, const FieldArg&) {
