@@ -74,9 +74,13 @@ class ScratchFile {
   std::string path_;
 };
 
+/// A machine may have none; that must not keep anybody from an exception.
+bool has_scenarios(const Options& options) { return !options.scenarios.empty() || find_scenarios({}).has_value(); }
+
 /// Expectations of the rule that do not come, as "file: case, event N".
 Result<std::vector<std::string>> missing(const Options& options, const std::string& rule,
                                          const std::vector<std::string>& more_exceptions) {
+  if (!has_scenarios(options)) return std::vector<std::string>();
   SuiteOptions suite;
   suite.paths = options.scenarios;
   suite.only_rule = rule;
@@ -138,7 +142,9 @@ std::string document(const Options& options, const Detection& detection, const R
                      chosen.undecided == 0 ? "" : fmt::format(" ({} do not tell)", chosen.undecided));
   for (const Detection* sample : chosen.samples)
     out += remark("  " + sample->id + "  " + iso8601_utc(sample->kernel_ns) + "  " + sample->message);
-  if (chosen.hidden.empty()) {
+  if (!has_scenarios(options)) {
+    out += "# No scenarios are installed here: nothing tells what it might hide.\n";
+  } else if (chosen.hidden.empty()) {
     out += "# It hides nothing that a scenario expects.\n";
   } else {
     out += fmt::format("# CAUTION: it hides {} true detections that scenarios expect:\n", chosen.hidden.size());
