@@ -106,6 +106,17 @@ TEST_F(NoiseCli, ShippedExceptionsKnowTheProgramInTheImage) {
   EXPECT_EQ(result.status, 0) << result.out << result.err;
 }
 
+TEST_F(NoiseCli, ShippedExceptionsHaveAnOwnerAndARule) {
+  const auto list = Json::parse(run({"exception", "list", "-o", "json"}).out);
+  ASSERT_TRUE(list.has_value());
+  EXPECT_GE(list->at("items").array()->size(), 3u);
+  for (const Json& exception : *list->at("items").array()) {
+    EXPECT_EQ(exception.at("state").str(), "active") << exception.dump();
+    EXPECT_NE(exception.at("owner").str(), "") << exception.dump();
+    EXPECT_GE(exception.at("reason").str().size(), 20u) << exception.dump();
+  }
+}
+
 TEST_F(NoiseCli, DetectFoldsByTheClockOfTheCapture) {
   // One event per millisecond.
   const std::string scap = capture({"/data/a", "/data/a", "/data/b", "/data/a", "/data/a", "/data/a"});
