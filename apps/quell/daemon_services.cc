@@ -81,7 +81,7 @@ api::ApiServices Daemon::services() {
     const uint64_t before = rules_->state().rules->generation;
     QUELL_TRY(const auto loaded, rules_->reload(RuleReload::Cause::request));
     // Said to be in force once events are shown to them.
-    for (int i = 0; i < 500 && lane_->rules_generation() < loaded->generation; ++i)
+    for (int i = 0; i < 500 && !is_stopping_ && lane_->rules_generation() < loaded->generation; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return reload_json(*loaded, before != loaded->generation, lane_->rules_generation());
   };
