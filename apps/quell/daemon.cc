@@ -138,7 +138,10 @@ Result<void> Daemon::open() {
 
 Result<void> Daemon::open_rules() {
   RuleReload::Options rules;
-  rules.sources = {.paths = options_.rules, .exceptions = options_.exceptions, .data_dir = options_.data_dir};
+  rules.sources = {.paths = options_.rules,
+                   .exceptions = options_.exceptions,
+                   .data_dir = options_.data_dir,
+                   .flags = options_.rule_flags};
   rules.engine = options_.engine;
   rules.show_warnings = options_.show_warnings;
   rules.clock = &system_clock();
@@ -156,6 +159,10 @@ Result<void> Daemon::open_lane() {
   const auto rules = rules_->state().rules;
   const DetectionPrinter printer(options_.format);
   sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
+  if (options_.flight.mode != CaptureMode::off) {
+    QUELL_TRY(flight_, Flight::open(options_.flight, options_.data_dir,
+                                    [this](const CaptureRef& capture) { sink_->attach(capture); }));
+  }
   capture::EbpfOptions sensor;
   sensor.scope = scope_.sensor;
   sensor.interest = detect::wanted_event_codes(*rules->program);
@@ -167,6 +174,7 @@ Result<void> Daemon::open_lane() {
   lane.boot_id = machine_->boot_id();
   lane.hostname = host_name();
   lane.record_path = options_.record_path;
+  lane.flight = flight_.get();
   lane.clock = &system_clock();
   lane.lookup = lookup_.get();
   lane.start_ticks_of = [this](int64_t pid) {

@@ -9,16 +9,19 @@
 #include "apps/quell/engine_flags.h"
 #include "apps/quell/evaluator.h"
 #include "apps/quell/noise.h"
+#include "apps/quell/rule_flags.h"
 #include "apps/quell/rule_sources.h"
 #include "capture/scap/reader.h"
+#include "capture/scenario/encode.h"
 
 namespace quell::cli {
 namespace {
 
 struct Options {
-  std::vector<std::string> files, rules, exceptions;
+  std::vector<std::string> files, rules, exceptions, names;
   bool stats = false, exit_on_detection = false, match_all = true;
-  std::string minimum_priority, fold_window;
+  RuleFlagTexts rule_flags;
+  std::string fold_window;
 };
 
 struct Totals {
@@ -122,6 +125,20 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
   return {};
 }
 
+/// "NAME=ADDRESS": what a domain name pointed to when the capture was taken.
+Result<void> tell_name(const detect::Program& program, const std::string& text) {
+  const size_t equals = text.find('=');
+  const auto address = equals == std::string::npos
+                           ? std::nullopt
+                           : capture::scenario::parse_ip(std::string_view(text).substr(equals + 1));
+  if (equals == 0 || !address) {
+    return Error{Code::invalid_argument,
+                 fmt::format("\"{}\" is no name and address, such as kubernetes.default=10.96.0.1", text), "--resolve"};
+  }
+  detect::tell_address(program, text.substr(0, equals), *address);
+  return {};
+}
+
 bool means_rules(const std::string& path) {
   const std::filesystem::path file(path);
   std::error_code ignored;
@@ -139,20 +156,14 @@ Exit detect(const Globals& globals, Options options) {
   }
   detect::EngineOptions engine_options;
   engine_options.match_all = options.match_all;
-  if (!options.minimum_priority.empty()) {
-    const auto priority = parse_priority(options.minimum_priority);
-    if (!priority) {
-      return fail({Code::invalid_argument,
-                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, "
-                               "informational, debug",
-                               options.minimum_priority),
-                   {}});
-    }
-    engine_options.minimum_priority = *priority;
-  }
-  const auto rules =
-      load_rules(rule_sources(globals, options.rules, options.exceptions), engine_options, globals.verbose);
+  const auto flags = read_rule_flags(options.rule_flags, engine_options);
+  if (!flags) return fail(flags.error());
+  RuleSources sources = rule_sources(globals, options.rules, options.exceptions);
+  sources.flags = *flags;
+  const auto rules = load_rules(sources, engine_options, globals.verbose);
   if (!rules) return fail(rules.error());
+  for (const std::string& name : options.names)
+    if (const auto told = tell_name(*(*rules)->program, name); !told) return fail(told.error());
 
   const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
   NoiseOptions noise;
@@ -203,8 +214,13 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
                    "repeats of a detection within this time, by the capture's clock, become a counter (default: off)")
       ->type_name("TIME");
   add_rule_matching(*command, options->match_all);
-  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
-      ->type_name("PRIORITY");
+  add_rule_flags(*command, options->rule_flags);
+  command
+      ->add_option("--resolve", options->names,
+                   "what a domain name in the rules pointed to then (a replay asks no name server)")
+      ->type_name("NAME=ADDRESS")
+      ->expected(1)
+      ->take_all();
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });
 }
 

@@ -69,7 +69,9 @@ Result<std::shared_ptr<const LoadedRules>> load_rules(const RuleSources& sources
   QUELL_TRY(loaded->files, find_files(sources));
   // Taken before the files are read: what is written in between differs from it, and is noticed.
   const std::string contents = fingerprint(loaded->files);
-  falco::Loader loader(detect::semantics());
+  falco::LoaderOptions loader_options;
+  loader_options.extra_outputs = sources.flags.extra_outputs;
+  falco::Loader loader(detect::semantics(), loader_options);
   size_t errors = 0;
   // All files are looked at, so that one run tells everything that is wrong.
   std::vector<falco::FileResult> results =
@@ -83,6 +85,12 @@ Result<std::shared_ptr<const LoadedRules>> load_rules(const RuleSources& sources
   }
   if (errors > 0) return first_problem(results, errors);
   loaded->set = loader.rules();
+  for (const detect::falco::Selection& idle : detect::falco::select(loaded->set, sources.flags.selections)) {
+    const bool by_name = idle.by == detect::falco::Selection::By::name;
+    fmt::print(stderr, "quell: warning: --{} {}{}: no rule {}; `quell rule list` shows them all\n",
+               idle.enable ? "enable" : "disable", by_name ? "" : "tag:", idle.pattern,
+               by_name ? "has such a name" : "has this tag");
+  }
   QUELL_TRY(loaded->program, detect::compile(loaded->set, options));
   loaded->hash = hash_of(*loaded, options, contents);
   for (const detect::ExceptionRecord& exception : loaded->set.exceptions) {

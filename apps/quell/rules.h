@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/quell/rule_flags.h"
 #include "base/result.h"
 #include "detect/engine.h"
 
@@ -12,9 +13,10 @@ namespace quell::cli {
 
 /// Where rules and exceptions come from, as a person names it.
 struct RuleSources {
-  std::vector<std::string> paths;       // rule files and folders; empty: the installed rules
-  std::vector<std::string> exceptions;  // files and folders of exceptions, besides those that are found by themselves
-  std::string data_dir;                 // its exceptions.d counts, if it is there and can be read; empty: not looked at
+  std::vector<std::string> paths{};       // rule files and folders; empty: the installed rules
+  std::vector<std::string> exceptions{};  // files and folders of exceptions, besides those that are found by themselves
+  std::string data_dir{};  // its exceptions.d counts, if it is there and can be read; empty: not looked at
+  RuleFlags flags{};       // what the command line says about the rules of all files
 };
 
 struct RuleFiles {
@@ -55,8 +57,8 @@ Result<RuleFiles> find_files(const RuleSources& sources);
 /// Of names and contents of the files: changes when one of them does. A file that cannot be read counts as empty.
 std::string fingerprint(const RuleFiles& files);
 
-/// Loads and compiles. Every error and warning of every file goes to stderr (warnings about rules only if
-/// `show_warnings`; what no longer silences anything is always said).
+/// Loads, selects and compiles. Every error and warning of every file goes to stderr (warnings about rules only if
+/// `show_warnings`; what no longer silences anything is always said); so does a selection that no rule fits.
 /// Errors: those of find_files(); invalid_rules (the first problem with its place; all were printed).
 Result<std::shared_ptr<const LoadedRules>> load_rules(const RuleSources& sources, const detect::EngineOptions& options,
                                                       bool show_warnings, uint64_t generation = 0);

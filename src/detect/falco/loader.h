@@ -25,7 +25,7 @@
 namespace quell::detect::falco {
 
 struct LoaderOptions {
-  std::vector<ExtraOutput> extra_outputs;
+  std::vector<ExtraOutput> extra_outputs = {};
   std::vector<Plugin> plugins = builtin_plugins();
   uint64_t now_ns = 0;  // realtime that decides which exceptions have expired; 0: the machine's clock
 };
@@ -86,8 +86,8 @@ struct Selection {
   std::string pattern;  // name: `*` stands for any text, the whole name must match; tag: as is
 };
 
-/// Applies the selections in order: a later one overrides an earlier one.
-void select(RuleSet& rules, std::span<const Selection> selections);
+/// Applies the selections in order: a later one overrides an earlier one. Gives those that no rule fits.
+std::vector<Selection> select(RuleSet& rules, std::span<const Selection> selections);
 
 /// Reads `[{enable: {rule: "glob"}}, {disable: {tag: t}}]`. Errors: invalid_argument with the place.
 Result<std::vector<Selection>> read_selections(const yaml::Node& node);
