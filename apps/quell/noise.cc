@@ -17,7 +17,7 @@ NoiseFilter::NoiseFilter(NoiseOptions options, triage::Folder::WindowOf window_o
       folder_({.window_ns = options.fold_window_ns}, std::move(window_of),
               [this](Detection&& detection, bool is_summary) {
                 const bool is_shown = limit_.admit(detection.rule, now_ns_);
-                emit_({std::move(detection), is_summary, is_summary, is_shown});
+                emit_({std::move(detection), is_summary, nullptr, is_summary, is_shown});
               }) {}
 
 void NoiseFilter::take(OutgoingDetection&& outgoing, uint64_t now_ns) {

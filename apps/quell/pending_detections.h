@@ -18,11 +18,12 @@ namespace quell::cli {
 /// A detection on its way out.
 struct OutgoingDetection {
   Detection detection;
-  bool is_update = false;   // replaces one of the same id that went out before
-  bool is_summary = false;  // an update that is shown, too: the count of its repeats
-  bool is_shown = true;     // false: into the store alone
+  bool is_update = false;  // replaces one of the same id that went out before
   /// Not null: a capture has been finished; `detection` is empty then.
   std::shared_ptr<const CaptureRef> finished_capture{};
+  bool is_summary = false;  // an update that is shown, too: the count of its repeats
+  bool is_shown = true;     // false: into the store alone
+};
 };
 inline bool is_printed(const OutgoingDetection& outgoing) {
   return outgoing.is_shown && (!outgoing.is_update || outgoing.is_summary);

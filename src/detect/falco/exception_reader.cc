@@ -7,6 +7,17 @@
 #include "detect/falco/reader.h"
 
 namespace quell::detect::falco {
+namespace {
+
+/// The same fields compared in the same way: more values for what is there already.
+bool same_shape(const ExceptionDefinition& more, const ExceptionDefinition& earlier) {
+  if (more.has_field_list != earlier.has_field_list || more.fields.size() != earlier.fields.size()) return false;
+  for (size_t i = 0; i < more.fields.size(); ++i)
+    if (more.fields[i].text() != earlier.fields[i].text()) return false;
+  return !more.has_comps || more.comps == earlier.comps;
+}
+
+}  // namespace
 
 bool Reader::read_exceptions(const Context& context, const yaml::Node& item, bool appending,
                              std::vector<ExceptionDefinition>& exceptions) {
@@ -158,16 +169,6 @@ void Reader::keep_orphans(const Context& context, const std::vector<ExceptionDef
   for (const ExceptionDefinition& exception : exceptions)
     for (const ExceptionNote& note : exception.notes) store_.orphans.push_back({rule, exception.name, note});
 }
-
-// The same fields compared in the same way: more values for what is there already.
-namespace {
-bool same_shape(const ExceptionDefinition& more, const ExceptionDefinition& earlier) {
-  if (more.has_field_list != earlier.has_field_list || more.fields.size() != earlier.fields.size()) return false;
-  for (size_t i = 0; i < more.fields.size(); ++i)
-    if (more.fields[i].text() != earlier.fields[i].text()) return false;
-  return !more.has_comps || more.comps == earlier.comps;
-}
-}  // namespace
 
 bool Reader::read_entry(const Context& context, const yaml::Node& node, int depth, Entry& entry) {
   entry.node = &node;
