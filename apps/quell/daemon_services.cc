@@ -1,6 +1,10 @@
 // What a running quell tells and does for those who ask over the API: health, metrics, actions, detections.
+#include <chrono>
+#include <thread>
+
 #include "apps/quell/daemon.h"
 #include "apps/quell/health.h"
+#include "apps/quell/rules_json.h"
 
 namespace quell::cli {
 namespace {
@@ -25,6 +29,18 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
   page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.",
                status.source.malformed);
   page.counter("quell_capture_recorded_events_total", "Events written to the recording.", status.recorded_events);
+}
+
+void collect_noise(const NoiseCounters& noise, metrics::Page& page) {
+  page.counter("quell_triage_folded_total", "Repeats of a detection that were counted instead of delivered.",
+               noise.fold.folded);
+  page.counter("quell_triage_summaries_total", "Detections that went out again with the count of their repeats.",
+               noise.fold.summaries);
+  page.counter("quell_triage_evicted_total", "Windows of repeats that ended early for room; their counts went out.",
+               noise.fold.evicted);
+  page.gauge("quell_triage_windows", "Windows of repeats that are open.", static_cast<double>(noise.fold.open));
+  page.counter("quell_triage_unprinted_total", "Detections that were stored, but not printed, by cause.", noise.unshown,
+               {{"cause", "max_per_minute"}});
 }
 
 void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
@@ -68,9 +84,21 @@ api::ApiServices Daemon::services() {
     query.limit = limit;
     return runner_->list(query);
   };
-  services.list_detections = [this](size_t limit) {
+  services.reload_rules = [this]() -> Result<std::string> {
+    const uint64_t before = rules_->state().rules->generation;
+    QUELL_TRY(const auto loaded, rules_->reload(RuleReload::Cause::request));
+    // Said to be in force once events are shown to them.
+    for (int i = 0; i < 500 && !is_stopping_ && lane_->rules_generation() < loaded->generation; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return reload_json(*loaded, before != loaded->generation, lane_->rules_generation());
+  };
+  services.list_rules = [this] { return rules_json(rules_->state()); };
+  services.list_detections = [this](const api::DetectionFilter& filter) {
     record::DetectionQuery query;
-    query.limit = limit;
+    query.limit = filter.limit;
+    query.rule = filter.rule;
+    query.before_id = filter.before_id;
+    query.since_ns = filter.since_ns;
     return store_->detections(query);
   };
   services.find_detection = [this](const std::string& id) { return store_->detection(id); };
@@ -85,10 +113,8 @@ api::Health Daemon::health() const {
   health.items = {sensor_health(status, is_stopping_, system_clock().realtime_ns())};
   const std::string store_error = sink_->store_error();
   health.items.push_back({.component = "store", .is_degraded = !store_error.empty(), .reason = store_error});
-  {
-    std::lock_guard lock(mutex_);
-    health.items.push_back({.component = "rules", .is_degraded = !reload_error_.empty(), .reason = reload_error_});
-  }
+  const std::string rules_error = rules_->state().error;
+  health.items.push_back({.component = "rules", .is_degraded = !rules_error.empty(), .reason = rules_error});
   add_runtime_health(lookup_->runtimes(), lookup_->counters().requests > 0, health.items);
   if (!status.record_error.empty())
     health.items.push_back({.component = "recording", .is_degraded = true, .reason = status.record_error});
@@ -107,11 +133,12 @@ void Daemon::collect(metrics::Page& page) const {
   const LaneStatus status = lane_->status();
   collect_sensor(status, page);
   collect_tables(status.tables, page);
+  collect_noise(status.noise, page);
   page.counter("quell_detect_events_total", "Events shown to the rules.", status.events);
   page.counter("quell_detect_detections_total", "Rules that matched.", status.detections);
   page.gauge("quell_detect_rules", "Rules in force.", static_cast<double>(status.rules));
   page.counter("quell_detect_rule_swaps_total", "Times that new rules came into force.", status.rule_swaps);
-  page.counter("quell_detect_failed_reloads_total", "Times that rules could not be read again.", failed_reloads_);
+  rules_->collect(page);
   page.histogram("quell_detect_seconds", "From the kernel's timestamp to the match.", lane_->detect_seconds());
   page.histogram("quell_print_seconds", "From the kernel's timestamp to the printed line.", sink_->print_seconds());
   page.counter("quell_detect_incomplete_total", "Detections that went out without their container's metadata.",

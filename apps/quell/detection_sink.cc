@@ -61,7 +61,7 @@ void DetectionSink::write(std::span<OutgoingDetection> batch) {
   }
   if (!stored) store_failures_ += batch.size();
   for (const OutgoingDetection& outgoing : batch) {
-    if (outgoing.is_update || outgoing.finished_capture != nullptr || stdout_gone_) continue;
+    if (outgoing.finished_capture != nullptr || !is_printed(outgoing) || stdout_gone_) continue;
     if (auto printed = printer_.print(outgoing.detection); !printed) {
       log::error("record", "{}; detections go on into the store", printed.error().str());
       stdout_gone_ = true;
@@ -69,7 +69,9 @@ void DetectionSink::write(std::span<OutgoingDetection> batch) {
     }
     ++printed_;
     const uint64_t now_ns = clock_.realtime_ns();
-    if (now_ns > outgoing.detection.kernel_ns) print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
+    // A summary is old by nature.
+    if (!outgoing.is_update && now_ns > outgoing.detection.kernel_ns)
+      print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
   }
 }
 

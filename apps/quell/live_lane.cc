@@ -60,13 +60,23 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
       rules_(std::move(rules)),
       tables_(options_.tables),
       engine_(rules_->program),
+      noise_(
+          options_.noise,
+          [this](std::string_view name) {
+            const detect::Rule* rule = rules_->find(name);
+            return rule != nullptr ? rule->fold.window_ns : std::optional<uint64_t>();
+          },
+          [this](OutgoingDetection&& outgoing) {
+            if (outgoing.detection.folded.count > 0) pending_.note_folded(outgoing.detection);
+            options_.emit(std::move(outgoing));
+          }),
       pending_(
           {},
           [this](std::string_view name) {
             const detect::Rule* rule = rules_->find(name);
             return rule != nullptr ? rule->output : std::string();
           },
-          options_.emit),
+          [this](OutgoingDetection&& outgoing) { noise_.take(std::move(outgoing), options_.clock->monotonic_ns()); }),
       evaluator_(tables_, engine_,
                  {.is_live = true,
                   .origin = "live:" + options_.boot_id,
@@ -78,13 +88,17 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                           detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
                         }
                         settle_identity(detection.process);
+                        detection.rules_generation = rules_->generation;
+                        detection.rules_hash = rules_->hash;
                         tell_losses(detection);
                         if (options_.flight != nullptr)
                           options_.flight->on_detection(detection, rules_->find(detection.rule));
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
                   .read_thread = options_.tables.read_thread}),
-      coverage_(options_.clock->realtime_ns()) {}
+      coverage_(options_.clock->realtime_ns()) {
+  rules_generation_ = rules_->generation;
+}
 
 Result<void> LiveLane::run() {
   wait_for_first_answers();
@@ -184,6 +198,7 @@ void LiveLane::apply_commands() {
     evaluator_.fly_with(options_.flight->recorder());
   }
   ++rule_swaps_;
+  rules_generation_ = rules_->generation;
   if (auto changed = source_->set_interest(detect::wanted_event_codes(*rules_->program)); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
   }
@@ -195,6 +210,7 @@ void LiveLane::evaluate() {
   if (!batch_.empty()) last_event_ns_ = load<EventHeader>(batch_.event(batch_.size() - 1).data()).ts_ns;
   const uint64_t now_ns = options_.clock->monotonic_ns();
   pending_.tick(now_ns);
+  noise_.tick(now_ns);
   if (now_ns < next_publish_ns_) return;
   next_publish_ns_ = now_ns + kPublishInterval;
   tables_.housekeep(options_.clock->realtime_ns());
@@ -210,6 +226,8 @@ void LiveLane::publish() {
   status.detections = evaluator_.detection_count();
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
+  status.rules_generation = rules_->generation;
+  status.noise = noise_.counters();
   status.sent_incomplete = pending_.sent_incomplete();
   if (options_.flight != nullptr) status.flight = options_.flight->status();
   status.completed_late = pending_.completed_late();
@@ -235,6 +253,7 @@ Result<void> LiveLane::finish() {
   for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
+  noise_.flush();
   if (options_.flight != nullptr) options_.flight->finish();
   publish();
   if (!recorder_) return {};

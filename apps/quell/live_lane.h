@@ -11,6 +11,7 @@
 #include "apps/quell/coverage.h"
 #include "apps/quell/evaluator.h"
 #include "apps/quell/flight.h"
+#include "apps/quell/noise.h"
 #include "apps/quell/pending_detections.h"
 #include "apps/quell/rules.h"
 #include "base/metrics.h"
@@ -27,6 +28,8 @@ struct LaneStatus {
   uint64_t detections = 0;
   uint64_t rules = 0;
   uint64_t rule_swaps = 0;
+  uint64_t rules_generation = 0;
+  NoiseCounters noise;
   uint64_t sent_incomplete = 0;    // detections that went out without their container's metadata
   uint64_t completed_late = 0;     // of these, completed where they are stored
   uint64_t not_completed = 0;      // of these, forgotten for room before an answer came
@@ -47,12 +50,13 @@ class LiveLane {
     enrich::Options tables;  // how /proc is read; on_new_container belongs to the lane
     std::string boot_id;
     std::string hostname;
-    std::string record_path;  // empty: nothing is recorded
+    std::string record_path;   // empty: nothing is recorded
     Flight* flight = nullptr;  // borrowed; null: no flight recorder
     const Clock* clock = nullptr;
     os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
     /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.
     std::function<uint64_t(int64_t pid)> start_ticks_of;
+    NoiseOptions noise;
     std::function<void(OutgoingDetection&&)> emit;
   };
 
@@ -67,6 +71,8 @@ class LiveLane {
   // Any thread:
   void stop() { stopping_ = true; }
   void set_rules(std::shared_ptr<const LoadedRules> rules);
+  /// The newest generation of rules that events are shown to.
+  uint64_t rules_generation() const { return rules_generation_; }
   LaneStatus status() const;
   /// From the kernel's timestamp to the match.
   const metrics::Histogram& detect_seconds() const { return detect_seconds_; }
@@ -90,6 +96,7 @@ class LiveLane {
   std::shared_ptr<const LoadedRules> rules_;
   enrich::StateTables tables_;
   detect::Engine engine_;
+  NoiseFilter noise_;
   PendingDetections pending_;
   Evaluator evaluator_;
   std::unique_ptr<capture::ScapWriter> recorder_;
@@ -105,6 +112,7 @@ class LiveLane {
   // Synchronised by themselves.
   std::atomic<bool> stopping_{false};
   std::atomic<bool> has_new_rules_{false};
+  std::atomic<uint64_t> rules_generation_{0};
   metrics::Histogram detect_seconds_;
 
   // Guarded by mutex_.

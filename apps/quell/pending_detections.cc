@@ -78,6 +78,12 @@ void PendingDetections::remember(const ContainerNews& news) {
   bad_news_order_.pop_front();
 }
 
+void PendingDetections::note_folded(const Detection& summary) {
+  for (Detection& detection : late_) {
+    if (detection.id == summary.id) detection.folded = summary.folded;
+  }
+}
+
 void PendingDetections::tick(uint64_t now_ns) {
   while (!waiting_.empty() && waiting_.front().deadline_ns <= now_ns) {
     Detection detection = std::move(waiting_.front().detection);

@@ -15,13 +15,19 @@
 
 namespace quell::cli {
 
-/// A detection on its way out. An update replaces one of the same id that went out before.
+/// A detection on its way out.
 struct OutgoingDetection {
   Detection detection;
-  bool is_update = false;
+  bool is_update = false;  // replaces one of the same id that went out before
   /// Not null: a capture has been finished; `detection` is empty then.
   std::shared_ptr<const CaptureRef> finished_capture{};
+  bool is_summary = false;  // an update that is shown, too: the count of its repeats
+  bool is_shown = true;     // false: into the store alone
 };
+};
+inline bool is_printed(const OutgoingDetection& outgoing) {
+  return outgoing.is_shown && (!outgoing.is_update || outgoing.is_summary);
+}
 
 /// What a runtime said of a container. `info` null: nothing, for `missing`; `is_final`: nobody asks again.
 struct ContainerNews {
@@ -51,6 +57,8 @@ class PendingDetections {
 
   void add(Detection&& detection, uint64_t now_ns);
   void answer(const ContainerNews& news, uint64_t wall_ns);
+  /// Later facts about one that may have gone out incomplete: its completion will have them, too.
+  void note_folded(const Detection& summary);
   /// Sends what has waited long enough.
   void tick(uint64_t now_ns);
   /// Sends everything: the end.

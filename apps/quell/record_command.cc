@@ -25,7 +25,7 @@ struct Options {
 Result<std::vector<bool>> interest_of(const Options& options, bool show_warnings) {
   std::vector<bool> interest(kEventCodeCount, options.rules.empty() && options.events.empty());
   if (!options.rules.empty()) {
-    QUELL_TRY(const auto rules, load_rules(options.rules, {}, show_warnings));
+    QUELL_TRY(const auto rules, load_rules({.paths = options.rules}, {}, show_warnings));
     interest = detect::wanted_event_codes(*rules->program);
     interest.resize(kEventCodeCount);
   }

@@ -11,6 +11,7 @@ struct Options {
   DaemonOptions daemon;
   RuleFlagTexts rule_flags;
   std::string listen = "127.0.0.1:7555";
+  std::string fold_window = "10s";
   bool match_all = true;
   std::string capture = "rules", capture_priority, capture_before, capture_after, capture_memory, capture_disk;
 };
@@ -57,6 +58,9 @@ Exit up(const Globals& globals, const Options& options) {
   daemon_options.listen = *listen;
   daemon_options.format = *format == "text" ? StreamFormat::text : StreamFormat::json;
   daemon_options.engine.match_all = options.match_all;
+  const auto fold_window_ms = parse_duration_ms(options.fold_window);
+  if (!fold_window_ms) return fail(fold_window_ms.error());
+  daemon_options.noise.fold_window_ns = *fold_window_ms * 1'000'000;
   daemon_options.show_warnings = globals.verbose;
   auto flags = read_rule_flags(options.rule_flags, daemon_options.engine);
   if (!flags) return fail(flags.error());
@@ -91,6 +95,15 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
       ->add_option("--listen", options->listen,
                    "where health and metrics are served; port 0 picks a free one (default 127.0.0.1:7555)")
       ->type_name("ADDR:PORT");
+  add_exceptions_option(*command, options->daemon.exceptions);
+  command
+      ->add_option("--fold-window", options->fold_window,
+                   "repeats of a detection within this time become a counter; 0: every one goes out (default 10s)")
+      ->type_name("TIME");
+  command
+      ->add_option("--max-per-minute", options->daemon.noise.max_per_minute,
+                   "print at most this many detections of a rule per minute; all are stored (default 0: no limit)")
+      ->type_name("COUNT");
   command->add_option("--record", options->daemon.record_path, "also write every evaluated event to this capture")
       ->type_name("FILE");
   command

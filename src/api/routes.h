@@ -61,6 +61,14 @@ struct ActionOutcome {
   bool is_existing = false;
 };
 
+/// Which detections are asked for.
+struct DetectionFilter {
+  size_t limit = 100;
+  std::string rule{};       // empty: any
+  std::string before_id{};  // only those stored before this one: the last of the previous page
+  uint64_t since_ns = 0;
+};
+
 /// Called on API threads, several at once: each function must be thread-safe.
 struct ApiServices {
   std::function<Health()> health;
@@ -76,8 +84,13 @@ struct ApiServices {
   /// Newest first.
   std::function<Result<std::vector<ActionRecord>>(size_t limit)> list_actions;
 
+  /// Reads the rule files again and answers once what they say is in force, as one JSON object. Errors: invalid_rules.
+  std::function<Result<std::string>()> reload_rules;
+  /// The rules in force and their exceptions, as one JSON object.
+  std::function<std::string()> list_rules;
+
   /// Newest first.
-  std::function<Result<std::vector<Detection>>(size_t limit)> list_detections;
+  std::function<Result<std::vector<Detection>>(const DetectionFilter& filter)> list_detections;
   std::function<Result<Detection>(const std::string& id)> find_detection;
 };
 

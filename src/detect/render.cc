@@ -46,6 +46,11 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
                                       [](const auto& a, const auto& b) { return a.first == b.first; }),
                           out.output_fields.end());
 
+  for (const CompiledOperand& field : rule.fold_by) {
+    out.fold_key += value_text(quell::detect::evaluate(field, x, nullptr));
+    out.fold_key += '\0';
+  }
+
   if (const Thread* thread = context.thread) {
     const MachineInfo& machine = context.state->machine();
     out.process = process_id(thread->pid, thread->group().clone_ns, machine);

@@ -23,6 +23,13 @@ struct ProcessSummary {
   std::string name, exepath, cmdline;
 };
 
+/// Repeats of a detection that were counted instead of being delivered one by one.
+struct FoldedRepeats {
+  uint64_t count = 0;
+  uint64_t first_ns = 0, last_ns = 0;  // kernel time of the first and of the last repeat
+  std::string last_evidence_ref;       // the event behind the last repeat
+};
+
 /// Events that were lost while the detection's process, or an ancestor that it shares its container or session with,
 /// lived: what it shows may be incomplete then.
 struct LossWindow {
@@ -59,6 +66,13 @@ struct Detection {
   uint64_t completed_ns = 0;             // when metadata came that was unknown at the match (wall clock); else 0
 
   LossWindow losses;
+
+  FoldedRepeats folded;
+  std::string fold_key;  // values of the fields that its rule folds by; empty: the rule names none. Not stored.
+
+  // The rule set that matched.
+  uint64_t rules_generation = 0;  // counts from 1 in a running quell; 0 in replays
+  std::string rules_hash;         // of everything that it was made of: 16 hex digits, or empty
 
   std::string evidence_ref;  // "scap:PATH#NUMBER" or "live:BOOT_ID#NUMBER": the exact event behind it
 

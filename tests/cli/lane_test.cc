@@ -80,7 +80,7 @@ class Lane : public ::testing::Test {
     path_ = "/tmp/quell-lane-" + std::to_string(getpid()) + ".yaml";
     std::ofstream(path_) << "- rule: Ran\n  desc: d\n  condition: evt.type = execve\n"
                             "  output: ran %proc.name in %container.name\n  priority: WARNING\n";
-    auto rules = load_rules({path_}, {}, false);
+    auto rules = load_rules({.paths = {path_}}, {}, false);
     EXPECT_TRUE(rules) << rules.error().str();
     rules_ = *rules;
     source_ = std::make_unique<FakeSource>();

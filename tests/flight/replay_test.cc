@@ -75,7 +75,7 @@ class Folder {
 std::shared_ptr<const cli::LoadedRules> rules(const Folder& folder) {
   const std::string path = folder.path() + "/rules.yaml";
   std::ofstream(path) << kRules;
-  auto loaded = cli::load_rules({path}, {.match_all = true}, true);
+  auto loaded = cli::load_rules({.paths = {path}}, {.match_all = true}, true);
   EXPECT_TRUE(loaded);
   return loaded ? *loaded : nullptr;
 }

@@ -52,6 +52,7 @@ class Compilation {
     }
     for (const auto& rule : store_.rules.all())
       if (rule->is_known_source) compile_rule(*rule);
+    for (const OrphanException& orphan : store_.orphans) record(orphan.rule, orphan.name, orphan.note, true);
     for (const RuleDefinition& rule : reader_.refused_rules())
       if (rule.is_known_source) compile_rule(rule);
     finish(lists);
@@ -193,8 +194,17 @@ class Compilation {
     rule.capture_duration_ms = definition.capture_duration_ms;
     for (const ExceptionDefinition& exception : definition.exceptions) {
       rule.exception_names.push_back(exception.name);
-      for (const Entry& field : exception.fields) rule.exception_fields.push_back(field.text());
+      ExceptionShape& shape = rule.exceptions.emplace_back();
+      shape.name = exception.name;
+      shape.comps = exception.comps;
+      shape.has_field_list = exception.has_field_list;
+      for (const Entry& field : exception.fields) {
+        rule.exception_fields.push_back(field.text());
+        shape.fields.push_back(field.text());
+      }
+      for (const ExceptionNote& note : exception.notes) record(rule.name, exception.name, note, false);
     }
+    rule.fold = definition.fold;
     std::sort(rule.exception_fields.begin(), rule.exception_fields.end());
     rule.exception_fields.erase(std::unique(rule.exception_fields.begin(), rule.exception_fields.end()),
                                 rule.exception_fields.end());
@@ -202,6 +212,21 @@ class Compilation {
     rule.line = definition.node->start().line + 1;
     out_.rules.rules.push_back(std::move(rule));
     out_.rule_details.push_back(std::move(details));
+  }
+
+  void record(const std::string& rule, const std::string& name, const ExceptionNote& note, bool is_orphan) {
+    ExceptionRecord& out = out_.rules.exceptions.emplace_back();
+    out.rule = rule;
+    out.name = name;
+    out.owner = note.owner;
+    out.reason = note.reason;
+    out.expires = note.expires;
+    out.expires_ns = note.expires_ns;
+    out.is_expired = note.is_expired;
+    out.is_orphan = is_orphan;
+    out.value_count = note.value_count;
+    out.file = note.node->file().name();
+    out.line = note.node->start().line + 1;
   }
 
   enum class Verdict : uint8_t { sound, refused, drop };

@@ -1,6 +1,8 @@
 // Rule items: definitions, the short form that switches a rule, append, override and replace.
 #include <algorithm>
 
+#include "base/moment.h"
+#include "detect/falco/condition_parser.h"
 #include "detect/falco/reader.h"
 
 namespace quell::detect::falco {
@@ -8,17 +10,9 @@ namespace {
 
 constexpr std::string_view kOtherSource = "Rule has been re-defined with a different source";
 // Keys that `override` can speak about, in the order in which they are applied.
-constexpr std::string_view kOverridable[] = {"condition",
-                                             "output",
-                                             "desc",
-                                             "priority",
-                                             "capture",
-                                             "capture_duration",
-                                             "tags",
-                                             "exceptions",
-                                             "enabled",
-                                             "warn_evttypes",
-                                             "skip-if-unknown-filter"};
+constexpr std::string_view kOverridable[] = {
+    "condition", "output",     "desc", "priority", "capture",       "capture_duration",
+    "tags",      "exceptions", "fold", "enabled",  "warn_evttypes", "skip-if-unknown-filter"};
 
 void append_text(SourcedText& text, const yaml::Node& more) {
   text.append_at(" ", more);
@@ -28,15 +22,16 @@ void append_text(SourcedText& text, const yaml::Node& more) {
 }  // namespace
 
 bool Reader::read_rule(const Context& context, const yaml::Node& item, const std::string& name) {
-  warn_unknown_keys(context, item,
-                    {"rule", "condition", "output", "desc", "priority", "source", "enabled", "tags", "exceptions",
-                     "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration", "append", "override"});
+  warn_unknown_keys(
+      context, item,
+      {"rule", "condition", "output", "desc", "priority", "source", "enabled", "tags", "exceptions", "warn_evttypes",
+       "skip-if-unknown-filter", "capture", "capture_duration", "fold", "append", "override"});
   Overrides overrides;
   bool append = false;
   if (!read_append(context, item, append, overrides) ||
       !read_overrides(context, item, {"condition", "output", "desc", "tags", "exceptions"},
                       {"condition", "output", "desc", "priority", "capture", "capture_duration", "tags", "exceptions",
-                       "enabled", "warn_evttypes", "skip-if-unknown-filter"},
+                       "fold", "enabled", "warn_evttypes", "skip-if-unknown-filter"},
                       overrides))
     return false;
   if (overrides.any()) return override_rule(context, item, name, overrides);
@@ -91,6 +86,7 @@ bool Reader::define_rule(const Context& context, const yaml::Node& item, const s
       read_u64(context, item, "capture_duration", rule.capture_duration_ms),
       read_tags(context, item, rule.tags),
       read_exceptions(context, item, false, rule.exceptions),
+      read_fold(context, item, rule.fold),
   };
   if (condition) rule.condition = SourcedText(*condition);
   if (output) rule.output = SourcedText(*output).trimmed();
@@ -217,14 +213,52 @@ bool Reader::override_rule(const Context& context, const yaml::Node& item, const
     }
   }
   if (overrides.has("priority")) sound = read_priority(context, item, rule.priority) && sound;
-  for (const bool is_read : {read_bool(context, item, "enabled", rule.enabled),
-                             read_bool(context, item, "warn_evttypes", rule.warn_evttypes),
-                             read_bool(context, item, "skip-if-unknown-filter", rule.skip_if_unknown_filter),
-                             read_bool(context, item, "capture", rule.capture),
-                             read_u64(context, item, "capture_duration", rule.capture_duration_ms)})
+  for (const bool is_read :
+       {read_bool(context, item, "enabled", rule.enabled),
+        read_bool(context, item, "warn_evttypes", rule.warn_evttypes),
+        read_bool(context, item, "skip-if-unknown-filter", rule.skip_if_unknown_filter),
+        read_bool(context, item, "capture", rule.capture),
+        read_u64(context, item, "capture_duration", rule.capture_duration_ms), read_fold(context, item, rule.fold)})
     sound = is_read && sound;
   if (!sound) return refuse(std::move(rule));
   store_.rules.put(std::move(rule), store_.next_index++);
+  return true;
+}
+
+bool Reader::read_fold(const Context& context, const yaml::Node& item, FoldSpec& fold) {
+  const yaml::Node* node = item.find("fold");
+  if (!node) return true;
+  constexpr const char* kRemedy = "write fold: off, or fold: {by: [proc.name, fd.name], window: 60s}";
+  fold = {};
+  bool on = true;
+  if (node->is_scalar() && yaml::parse_bool(node->text(), on) && !on) {
+    fold.window_ns = 0;
+    return true;
+  }
+  if (!node->is_map())
+    return fail_at(context, *node, LoadCode::err_yaml_validate, "'fold' must be a map or off", kRemedy);
+  const Context inner{&context, "fold", "", node};
+  warn_unknown_keys(inner, *node, {"by", "window"});
+  if (const yaml::Node* window = nullptr; !read_text(inner, *node, "window", window, false)) {
+    return false;
+  } else if (window) {
+    const auto ms = parse_duration_ms(window->text());
+    if (!ms) return fail_at(inner, *window, LoadCode::err_yaml_validate, ms.error().message, kRemedy);
+    fold.window_ns = *ms * 1'000'000;
+  }
+  const yaml::Node* by = node->find("by");
+  if (!by) return true;
+  if (!by->is_sequence() || by->items().empty())
+    return fail_at(inner, *by, LoadCode::err_yaml_validate, "'by' must be a list of fields", kRemedy);
+  for (const yaml::Node* field : by->items()) {
+    const auto operand = parse_operand(field->text());
+    const auto finding = operand ? semantics_.check_operand("syscall", *operand) : Finding{};
+    if (finding) {
+      return fail_at(inner, *field, LoadCode::err_validate, "'" + field->text() + "' is not a supported filter field",
+                     finding->suggestion);
+    }
+    fold.by.push_back(field->text());
+  }
   return true;
 }
 
