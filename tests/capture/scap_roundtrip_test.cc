@@ -87,7 +87,8 @@ Fd draw_fd(Draw& d) {
   complete_fd(fd);
   if (d.flip()) {
     fd.flags |= kFdCloexec | kFdConnectPending;
-    fd.name_raw = d.text(100);
+    fd.given_is_name = !fd.name.empty() && d.flip();
+    if (!fd.given_is_name) fd.name_raw = "./" + d.text(100);
     fd.role = fd.is_server() ? SocketRole::server : fd.is_inet() ? SocketRole::client : SocketRole::none;
     fd.pid = d.num<int64_t>();
   }
@@ -133,7 +134,7 @@ void expect_same(const Thread& a, const Thread& b) {
 
 void expect_same(const Fd& a, const Fd& b) {
   const auto key = [](const Fd& f) {
-    return std::tie(f.type, f.l4, f.role, f.flags, f.open_flags, f.dev, f.ino, f.name, f.name_raw, f.tuple,
+    return std::tie(f.type, f.l4, f.role, f.flags, f.open_flags, f.dev, f.ino, f.name, f.name_raw, f.given_is_name, f.tuple,
                     f.unix_source, f.unix_dest, f.pid);
   };
   EXPECT_TRUE(key(a) == key(b)) << "descriptor " << a.name << " " << b.name;

@@ -150,12 +150,14 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
       if (other != nullptr && other != own && !other->segments.empty()) append(*other, event, cpu, state_only);
     }
     last_ring_ = own;
-    foreign_.erase(event.tid());
+    if (event.code() == ev::PROCEXIT_1_E) foreign_.erase(event.tid());
   }
 }
 
 const std::vector<uint32_t>* FlightRecorder::foreign_rings(const Event& event) const {
-  if (event.code() != ev::PROCEXIT_1_E) return nullptr;
+  const EventCode code = event.code();
+  if (code != ev::PROCEXIT_1_E && !is_exec(code) && code != ev::SYSCALL_PRCTL_X && code != ev::SYSCALL_SETSID_X)
+    return nullptr;
   const auto found = foreign_.find(event.tid());
   return found == foreign_.end() ? nullptr : &found->second;
 }
