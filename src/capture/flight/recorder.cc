@@ -147,7 +147,8 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
     Ring* const own = last_ring_;
     for (const uint32_t index : std::vector<uint32_t>(*rings)) {
       Ring* other = rings_[index].get();
-      if (other != nullptr && other != own && !other->segments.empty()) append(*other, event, cpu, state_only);
+      // For the tables alone: to rules it is an event of another container.
+      if (other != nullptr && other != own && !other->segments.empty()) append(*other, event, cpu, true);
     }
     last_ring_ = own;
     if (event.code() == ev::PROCEXIT_1_E) foreign_.erase(event.tid());
