@@ -114,7 +114,8 @@ class FlightRecorder {
   void note_born(Ring& ring, const Thread& thread);
   void note_foreign(Ring& ring, const Thread* thread);
   void note_source(Ring& ring, const Thread& child);
-  /// The other rings that an event belongs to, because it ends or renames an ancestor of theirs; null if there are none.
+  /// The other rings that an event belongs to, because it ends or renames an ancestor of theirs; null if there are
+  /// none.
   const std::vector<uint32_t>* foreign_rings(const Event& event) const;
   void append(Ring& ring, const Event& event, uint16_t cpu, bool state_only);
   Ring& ring_of_meta(const EventContext& context);

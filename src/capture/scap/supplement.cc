@@ -35,8 +35,8 @@ void put_supplement(const Thread& thread, ByteWriter& out) {
 }
 
 void put_supplement(int64_t tid, int64_t number, const Fd& fd, ByteWriter& out) {
-  const bool is_plain =
-      fd.flags == 0 && fd.role == SocketRole::none && fd.pid == 0 && fd.given_name().empty() && !is_newer_fd_type(fd.type);
+  const bool is_plain = fd.flags == 0 && fd.role == SocketRole::none && fd.pid == 0 && fd.given_name().empty() &&
+                        !is_newer_fd_type(fd.type);
   if (is_plain || fd.type == FdType::unknown) return;
   put_entry(kDescriptor, out, [&] {
     out.write(tid);
