@@ -88,7 +88,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonOptions options) {
 }
 
 Result<void> Daemon::open() {
-  QUELL_TRY(rules_, load_rules(options_.rules, options_.engine, options_.show_warnings));
+  QUELL_TRY(rules_, load_rules(options_.rules, options_.engine, options_.show_warnings, options_.rule_flags));
   QUELL_TRY(scope_, resolve_scope(options_.scope, *machine_, runtimes_));
   std::error_code error;
   const auto parent = std::filesystem::absolute(options_.data_dir, error).parent_path();
@@ -193,7 +193,7 @@ Result<void> Daemon::run() {
 }
 
 void Daemon::reload_rules() {
-  auto loaded = load_rules(options_.rules, options_.engine, options_.show_warnings);
+  auto loaded = load_rules(options_.rules, options_.engine, options_.show_warnings, options_.rule_flags);
   std::lock_guard lock(mutex_);
   if (!loaded) {
     ++failed_reloads_;

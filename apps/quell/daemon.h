@@ -24,13 +24,14 @@ namespace quell::cli {
 struct DaemonOptions {
   std::string scope;
   std::vector<std::string> rules;
+  RuleFlags rule_flags;
   detect::EngineOptions engine;
   std::string data_dir;
   api::TcpAddress listen;
   std::string record_path;
   FlightOptions flight;
   StreamFormat format = StreamFormat::text;
-  os::RuntimeSockets sockets;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
   size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };

@@ -14,10 +14,10 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kFillTimeout = 100 * kMillisecond;
 constexpr uint64_t kFillTimeoutWhileHolding = 10 * kMillisecond;
 constexpr uint64_t kPublishInterval = 100 * kMillisecond;
-constexpr uint64_t kLossCheckInterval = 20 * kMillisecond;
 // Containers that were there before us are described before their first event is evaluated, if the runtime is quick
 // about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
+constexpr uint64_t kLastAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
 
 }  // namespace
@@ -163,12 +163,10 @@ void LiveLane::tell_losses(Detection& detection) {
                                       detection.kernel_ns);
 }
 
-// The source sums up hundreds of counters: a burst of detections asks once.
 void LiveLane::observe_losses(uint64_t now_ns) {
-  if (now_ns < next_loss_check_ns_) return;
-  next_loss_check_ns_ = now_ns + kLossCheckInterval;
+  const capture::SourceCounters counters = source_->counters();
   const uint64_t before = coverage_.last_loss_ns();
-  coverage_.observe(now_ns, source_->counters().lost());
+  coverage_.observe(now_ns, counters.lost(), counters.last_loss_ns);
   if (coverage_.last_loss_ns() != before)
     losses_ = std::make_shared<const std::vector<LossSecond>>(coverage_.seconds());
 }
@@ -218,7 +216,8 @@ void LiveLane::publish() {
   status.not_completed = pending_.forgotten();
   status.held = pending_.waiting();
   status.awaited = pending_.late();
-  observe_losses(options_.clock->realtime_ns());
+  status.published_ns = options_.clock->realtime_ns();
+  observe_losses(status.published_ns);
   status.started_ns = coverage_.start_ns();
   status.last_loss_ns = coverage_.last_loss_ns();
   status.losses = losses_;
@@ -231,7 +230,10 @@ void LiveLane::publish() {
 
 Result<void> LiveLane::finish() {
   stopping_ = true;
-  take_answers();
+  // What is held gets a last chance: nobody completes it once we are gone.
+  const uint64_t limit_ns = options_.clock->monotonic_ns() + kLastAnswersPatience;
+  for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
   if (options_.flight != nullptr) options_.flight->finish();
   publish();

@@ -9,6 +9,7 @@ namespace {
 
 struct Options {
   DaemonOptions daemon;
+  RuleFlagTexts rule_flags;
   std::string listen = "127.0.0.1:7555";
   bool match_all = true;
   std::string capture = "rules", capture_priority, capture_before, capture_after, capture_memory, capture_disk;
@@ -57,6 +58,9 @@ Exit up(const Globals& globals, const Options& options) {
   daemon_options.format = *format == "text" ? StreamFormat::text : StreamFormat::json;
   daemon_options.engine.match_all = options.match_all;
   daemon_options.show_warnings = globals.verbose;
+  auto flags = read_rule_flags(options.rule_flags, daemon_options.engine);
+  if (!flags) return fail(flags.error());
+  daemon_options.rule_flags = *std::move(flags);
 
   Daemon::block_signals();
   const auto daemon = Daemon::create(std::move(daemon_options));
@@ -116,6 +120,7 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
       ->type_name("PATH");
+  add_rule_flags(*command, options->rule_flags);
   command->add_option("--runc-root", options->daemon.sockets.runc_roots, "where runc keeps its containers (patterns)")
       ->type_name("PATH")
       ->expected(1, -1)
