@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "base/text.h"
 #include "enrich/container_json.h"
@@ -22,7 +24,11 @@ constexpr uint64_t kMillisecond = 1'000'000;
 Result<std::unique_ptr<Flight>> Flight::open(const FlightOptions& options, const std::string& data_dir,
                                              std::function<void(const CaptureRef&)> on_done) {
   std::unique_ptr<Flight> flight(new Flight(options));
-  QUELL_TRY(flight->files_, CaptureFiles::open({.folder = data_dir + "/captures",
+  // Absolute: the path stands in detections, which are read from elsewhere.
+  std::error_code error;
+  const std::string folder = std::filesystem::absolute(data_dir, error).string();
+  if (error) return errno_error(error.value(), "cannot tell where the data directory is", data_dir);
+  QUELL_TRY(flight->files_, CaptureFiles::open({.folder = folder + "/captures",
                                                 .max_disk_bytes = options.disk_bytes,
                                                 .max_queue_bytes = 24 << 20,
                                                 .on_done = std::move(on_done)}));

@@ -87,7 +87,8 @@ Fd draw_fd(Draw& d) {
   complete_fd(fd);
   if (d.flip()) {
     fd.flags |= kFdCloexec | kFdConnectPending;
-    fd.name_raw = d.text(100);
+    fd.given_is_name = !fd.name.empty() && d.flip();
+    if (!fd.given_is_name) fd.name_raw = "./" + d.text(100);
     fd.role = fd.is_server() ? SocketRole::server : fd.is_inet() ? SocketRole::client : SocketRole::none;
     fd.pid = d.num<int64_t>();
   }
@@ -133,8 +134,8 @@ void expect_same(const Thread& a, const Thread& b) {
 
 void expect_same(const Fd& a, const Fd& b) {
   const auto key = [](const Fd& f) {
-    return std::tie(f.type, f.l4, f.role, f.flags, f.open_flags, f.dev, f.ino, f.name, f.name_raw, f.tuple,
-                    f.unix_source, f.unix_dest, f.pid);
+    return std::tie(f.type, f.l4, f.role, f.flags, f.open_flags, f.dev, f.ino, f.name, f.name_raw, f.given_is_name,
+                    f.tuple, f.unix_source, f.unix_dest, f.pid);
   };
   EXPECT_TRUE(key(a) == key(b)) << "descriptor " << a.name << " " << b.name;
 }
@@ -273,7 +274,8 @@ TEST(ScapWriter, NewerCallCodesOfGenericEventsAreLeftToTheNumber) {
   auto writer = ScapWriter::create(file.path, {}, {});
   ASSERT_TRUE(writer);
   for (const uint16_t code : {329, 330, 450})
-    ASSERT_TRUE((*writer)->append(EventBuilder(ev::GENERIC_X, 1, 7).num(code).num<uint16_t>(77).build(), 0, code == 450));
+    ASSERT_TRUE(
+        (*writer)->append(EventBuilder(ev::GENERIC_X, 1, 7).num(code).num<uint16_t>(77).build(), 0, code == 450));
   ASSERT_TRUE((*writer)->close());
   auto source = open_scap(file.path);
   ASSERT_TRUE(source);

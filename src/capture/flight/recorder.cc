@@ -1,6 +1,7 @@
 #include "capture/flight/recorder.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 
@@ -20,17 +21,27 @@ uint64_t next_serial() {
   return ++last;
 }
 
-bool is_clone(EventCode code) {
-  return code == ev::SYSCALL_CLONE_20_X || code == ev::SYSCALL_FORK_20_X || code == ev::SYSCALL_VFORK_20_X ||
-         code == ev::SYSCALL_CLONE3_X;
-}
-bool is_exec(EventCode code) { return code == ev::SYSCALL_EXECVE_19_X || code == ev::SYSCALL_EXECVEAT_X; }
+/// What an event can mean beyond its own thread; most mean nothing.
+enum Kind : uint8_t {
+  kClone = 1,
+  kExec = 2,
+  kLineage = 4,  // descendants see it: it ends or renames a process
+};
+constexpr std::array<uint8_t, kEventCodeCount> kKinds = [] {
+  std::array<uint8_t, kEventCodeCount> kinds{};
+  for (const ev::Code code :
+       {ev::SYSCALL_CLONE_20_X, ev::SYSCALL_FORK_20_X, ev::SYSCALL_VFORK_20_X, ev::SYSCALL_CLONE3_X})
+    kinds[code] = kClone;
+  for (const ev::Code code : {ev::SYSCALL_EXECVE_19_X, ev::SYSCALL_EXECVEAT_X}) kinds[code] = kExec | kLineage;
+  for (const ev::Code code : {ev::PROCEXIT_1_E, ev::SYSCALL_PRCTL_X, ev::SYSCALL_SETSID_X}) kinds[code] = kLineage;
+  return kinds;
+}();
 
 /// True if applying the event can put its thread into another container: an exec in another cgroup, or a clone by which
 /// an unknown thread says who it is.
 bool can_move(const Event& event, const Thread& thread) {
   if (thread.placeholder) return true;
-  if (!is_exec(event.code())) return false;
+  if ((kKinds[event.code()] & kExec) == 0) return false;
   static const auto kCgroups = static_cast<size_t>(event_spec(ev::SYSCALL_EXECVE_19_X).param_index("cgroups"));
   const Param cgroups = event.param(kCgroups);
   return !cgroups.empty() &&
@@ -103,7 +114,9 @@ void FlightRecorder::before(const Event& event, const Thread* thread) {
   home_ = &ring;
   if (can_move(event, *thread)) moving_ = make_note(*thread);
   if (const auto* rings = foreign_rings(event)) {
+    // A copy: making room in one ring can make the recorder forget another.
     for (const uint32_t index : std::vector<uint32_t>(*rings)) {
+      if (rings_[index] == nullptr) continue;
       prepare(*rings_[index], event.ts_ns());
       note_foreign(*rings_[index], thread);
     }
@@ -126,10 +139,11 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
     return;
   }
   if (home_ != nullptr && home_->slot != thread->container) append(*home_, event, cpu, state_only);
+  const uint8_t kind = kKinds[event.code()];
   Ring& ring = ring_of(*thread->container);
   if (home_ == nullptr) {
     prepare(ring, event.ts_ns());
-    if (is_clone(event.code())) note_source(ring, *thread);
+    if ((kind & kClone) != 0) note_source(ring, *thread);
     note_born(ring, *thread);
   } else if (home_ != &ring) {
     prepare(ring, event.ts_ns());
@@ -137,7 +151,8 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
     note(ring, *thread);
   }
   append(ring, event, cpu, state_only);
-  if (is_clone(event.code()) && context.result && *context.result > 0) {
+  if (kind == 0) return;
+  if ((kind & kClone) != 0 && context.result && *context.result > 0) {
     const Thread* child = tables_.view->thread(*context.result);
     if (child != nullptr && child->container == thread->container && child->clone_ns == event.ts_ns() &&
         child->noted_in == 0)
@@ -147,15 +162,16 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
     Ring* const own = last_ring_;
     for (const uint32_t index : std::vector<uint32_t>(*rings)) {
       Ring* other = rings_[index].get();
-      if (other != nullptr && other != own && !other->segments.empty()) append(*other, event, cpu, state_only);
+      // For the tables alone: to rules it is an event of another container.
+      if (other != nullptr && other != own && !other->segments.empty()) append(*other, event, cpu, true);
     }
     last_ring_ = own;
-    foreign_.erase(event.tid());
+    if (event.code() == ev::PROCEXIT_1_E) foreign_.erase(event.tid());
   }
 }
 
 const std::vector<uint32_t>* FlightRecorder::foreign_rings(const Event& event) const {
-  if (event.code() != ev::PROCEXIT_1_E) return nullptr;
+  if ((kKinds[event.code()] & kLineage) == 0) return nullptr;
   const auto found = foreign_.find(event.tid());
   return found == foreign_.end() ? nullptr : &found->second;
 }

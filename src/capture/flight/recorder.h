@@ -114,6 +114,8 @@ class FlightRecorder {
   void note_born(Ring& ring, const Thread& thread);
   void note_foreign(Ring& ring, const Thread* thread);
   void note_source(Ring& ring, const Thread& child);
+  /// The other rings that an event belongs to, because it ends or renames an ancestor of theirs; null if there are
+  /// none.
   const std::vector<uint32_t>* foreign_rings(const Event& event) const;
   void append(Ring& ring, const Event& event, uint16_t cpu, bool state_only);
   Ring& ring_of_meta(const EventContext& context);
@@ -145,8 +147,8 @@ class FlightRecorder {
   Ring* last_ring_ = nullptr;
   int64_t last_tid_ = -1;
 
-  // Threads outside of a ring's container that its own descend from, and the rings that know them: how they end belongs
-  // there, too.
+  // Threads outside of a ring's container that its own descend from, and the rings that know them: what becomes of them
+  // belongs there, too.
   boost::unordered_flat_map<int64_t, std::vector<uint32_t>> foreign_;
 
   uint64_t next_aging_ns_ = 0;

@@ -35,8 +35,8 @@ void put_supplement(const Thread& thread, ByteWriter& out) {
 }
 
 void put_supplement(int64_t tid, int64_t number, const Fd& fd, ByteWriter& out) {
-  const bool is_plain =
-      fd.flags == 0 && fd.role == SocketRole::none && fd.pid == 0 && fd.name_raw.empty() && !is_newer_fd_type(fd.type);
+  const bool is_plain = fd.flags == 0 && fd.role == SocketRole::none && fd.pid == 0 && fd.given_name().empty() &&
+                        !is_newer_fd_type(fd.type);
   if (is_plain || fd.type == FdType::unknown) return;
   put_entry(kDescriptor, out, [&] {
     out.write(tid);
@@ -45,7 +45,7 @@ void put_supplement(int64_t tid, int64_t number, const Fd& fd, ByteWriter& out) 
     out.write(fd.role);
     out.write(fd.flags);
     out.write(fd.pid);
-    out.write_str16(fd.name_raw, kMaxPath);
+    out.write_str16(fd.given_name(), kMaxPath);
   });
 }
 
@@ -85,7 +85,7 @@ bool SupplementReader::read_entry(ByteReader& in) {
     FdFacts facts;
     uint8_t type = 0, role = 0;
     if (fds_.size() >= kMaxFds || !in.read(facts.tid) || !in.read(facts.number) || !in.read(type) || !in.read(role) ||
-        !in.read(facts.flags) || !in.read(facts.pid) || !in.read_str16(facts.name_raw))
+        !in.read(facts.flags) || !in.read(facts.pid) || !in.read_str16(facts.given_name))
       return false;
     if (type > static_cast<uint8_t>(FdType::pidfd) || role > static_cast<uint8_t>(SocketRole::server)) return false;
     facts.type = static_cast<FdType>(type);
@@ -132,7 +132,8 @@ void SupplementReader::apply(Snapshot& out) {
       fd.role = facts.role;
       fd.flags = facts.flags;
       fd.pid = facts.pid;
-      fd.name_raw = std::move(facts.name_raw);
+      fd.given_is_name = !facts.given_name.empty() && facts.given_name == fd.name;
+      if (!fd.given_is_name) fd.name_raw = std::move(facts.given_name);
     }
   }
   out.listening_ports.insert(out.listening_ports.end(), ports_.begin(), ports_.end());

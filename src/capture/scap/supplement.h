@@ -47,7 +47,7 @@ class SupplementReader {
     SocketRole role = SocketRole::none;
     uint8_t flags = 0;
     int64_t pid = 0;
-    std::string name_raw;
+    std::string given_name;
   };
   bool read_entry(ByteReader& in);
 
