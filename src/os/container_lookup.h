@@ -126,7 +126,8 @@ class ContainerLookup {
     std::shared_ptr<const Container> info;
     ContainerMissing missing = ContainerMissing::none;
     std::string detail;
-    bool is_hopeless = false;  // later attempts could not do better
+    bool is_hopeless = false;     // later attempts could not do better
+    bool nobody_listens = false;  // there is no runtime to wait for
   };
 
   void work();
