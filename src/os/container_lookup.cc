@@ -293,7 +293,7 @@ ContainerLookup::Outcome ContainerLookup::ask(const LookupRequest& request) {
     said += fmt::format("{}{}: {}", said.empty() ? "" : ", ", runtime.name(), error.message);
   }
   Outcome out;
-  out.detail = fmt::format("no container runtime {} ({})", denied == 0 ? "answered" : "knows the container", said);
+  out.detail = fmt::format("no container runtime told of it ({})", said);
   out.nobody_listens = worst == ContainerMissing::none && denied == 0;
   if (worst != ContainerMissing::none) {
     out.missing = worst;
