@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/assert.h"
 #include "os/cgroup_tree.h"
@@ -258,13 +259,17 @@ ContainerLookup::Outcome ContainerLookup::ask(const LookupRequest& request) {
             .missing = ContainerMissing::no_runtime_socket,
             .detail = "no container runtime socket is configured",
             .is_hopeless = true};
-  // Docker's cgroup paths look like Kubernetes' with some drivers, so the guess only decides who is asked first.
-  std::vector<size_t> order;
+  // Docker's cgroup paths look like Kubernetes' with some drivers, so the guess only decides who is asked first; and
+  // Docker last where it is not the guess, because it is the one that lets others wait.
   const std::string_view likely = request.guess == ContainerType::docker   ? "docker"
                                   : request.guess == ContainerType::custom ? "runc"
                                                                            : "containerd";
-  for (size_t i = 0; i < runtimes_.size(); ++i)
-    order.insert(runtimes_[i]->name() == likely ? order.begin() : order.end(), i);
+  const auto rank = [&](size_t i) {
+    return runtimes_[i]->name() == likely ? 0 : runtimes_[i]->name() == "docker" ? 2 : 1;
+  };
+  std::vector<size_t> order(runtimes_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rank(a) < rank(b); });
 
   std::string said;
   size_t denied = 0;  // runtimes that say that they have no such container
