@@ -39,6 +39,8 @@ void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
   page.counter("quell_enrich_forgotten_total", help, tables.fds_refused, {{"table", "fds"}, {"how", "refused"}});
   page.counter("quell_enrich_forgotten_total", help, tables.containers_refused,
                {{"table", "containers"}, {"how", "refused"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.forebears_refused,
+               {{"table", "creators"}, {"how", "refused"}});
   page.counter("quell_enrich_lookalikes_total", "Times that a host's process was in a cgroup named like a container's.",
                tables.lookalikes);
   page.counter("quell_enrich_lookups_total", "Unknown threads that were looked up in /proc.", tables.lookups);
@@ -93,6 +95,10 @@ api::Health Daemon::health() const {
   if (sink_->is_stdout_gone())
     health.items.push_back(
         {.component = "stdout", .is_degraded = true, .reason = "nobody reads it; detections are in the store"});
+  if (flight_ != nullptr) {
+    const std::string reason = flight_->files().error;
+    health.items.push_back({.component = "captures", .is_degraded = !reason.empty(), .reason = reason});
+  }
   return health;
 }
 
@@ -121,6 +127,8 @@ void Daemon::collect(metrics::Page& page) const {
   page.gauge("quell_record_queued_detections", "Detections on their way to the store.",
              static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
+
+  if (flight_ != nullptr) collect_flight(status.flight, flight_->files(), page);
 
   const os::LookupCounters lookups = lookup_->counters();
   page.counter("quell_lookup_requests_total", "Containers asked for.", lookups.requests);

@@ -29,6 +29,10 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
     QUELL_TRY(recorder, capture::ScapWriter::create(options.record_path, source->snapshot(), {}));
   }
   std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
+  if (Flight* flight = lane->options_.flight) {
+    flight->attach(lane->tables_, *lane->rules_);
+    lane->evaluator_.fly_with(flight->recorder());
+  }
   lane->evaluator_.load(lane->source_->snapshot());
   lane->recorder_ = std::move(recorder);
   lane->evaluator_.record_to(lane->recorder_.get());
@@ -75,6 +79,8 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                         }
                         settle_identity(detection.process);
                         tell_losses(detection);
+                        if (options_.flight != nullptr)
+                          options_.flight->on_detection(detection, rules_->find(detection.rule));
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
                   .read_thread = options_.tables.read_thread}),
@@ -173,6 +179,10 @@ void LiveLane::apply_commands() {
     rules_ = std::exchange(new_rules_, nullptr);
   }
   engine_.swap(rules_->program);
+  if (options_.flight != nullptr) {
+    options_.flight->use(*rules_);
+    evaluator_.fly_with(options_.flight->recorder());
+  }
   ++rule_swaps_;
   if (auto changed = source_->set_interest(detect::wanted_event_codes(*rules_->program)); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
@@ -188,6 +198,7 @@ void LiveLane::evaluate() {
   if (now_ns < next_publish_ns_) return;
   next_publish_ns_ = now_ns + kPublishInterval;
   tables_.housekeep(options_.clock->realtime_ns());
+  if (options_.flight != nullptr) options_.flight->tick(options_.clock->realtime_ns(), source_->counters().lost());
   publish();
 }
 
@@ -200,6 +211,7 @@ void LiveLane::publish() {
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
   status.sent_incomplete = pending_.sent_incomplete();
+  if (options_.flight != nullptr) status.flight = options_.flight->status();
   status.completed_late = pending_.completed_late();
   status.not_completed = pending_.forgotten();
   status.held = pending_.waiting();
@@ -223,6 +235,7 @@ Result<void> LiveLane::finish() {
   for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
+  if (options_.flight != nullptr) options_.flight->finish();
   publish();
   if (!recorder_) return {};
   evaluator_.record_to(nullptr);

@@ -10,6 +10,7 @@
 
 #include "apps/quell/coverage.h"
 #include "apps/quell/evaluator.h"
+#include "apps/quell/flight.h"
 #include "apps/quell/pending_detections.h"
 #include "apps/quell/rules.h"
 #include "base/metrics.h"
@@ -35,6 +36,7 @@ struct LaneStatus {
   uint64_t last_loss_ns = 0;       // wall clock; 0 while nothing was lost
   std::shared_ptr<const std::vector<LossSecond>> losses;  // oldest first; null while nothing was lost
   uint64_t recorded_events = 0;
+  FlightStatus flight;
   std::string record_error;  // why the recording ended early; empty while all is well
   bool is_running = false;
 };
@@ -46,6 +48,7 @@ class LiveLane {
     std::string boot_id;
     std::string hostname;
     std::string record_path;  // empty: nothing is recorded
+    Flight* flight = nullptr;  // borrowed; null: no flight recorder
     const Clock* clock = nullptr;
     os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
     /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.
