@@ -286,6 +286,7 @@ void StateTables::Impl::housekeep(uint64_t now_ns) {
   if (has_deferred_) run_deferred();
   if (purge_candidates_.empty() && now_ns >= next_purge_ns_) {
     next_purge_ns_ = now_ns + options_.purge_interval_ns;
+    containers_.forget_unused(now_ns - std::min(now_ns, options_.purge_idle_ns));
     threads_.for_each([&](const Entry& entry) {
       if (entry.last_seen_ns + options_.purge_idle_ns <= now_ns) purge_candidates_.push_back(entry.tid);
     });

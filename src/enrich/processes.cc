@@ -408,7 +408,9 @@ void StateTables::Impl::on_exec(const Event& event) {
   drop_cloexec_fds(entry.owner());
   if (has_value(event, kCgroups)) {
     const std::string_view cgroups = bytes_text(event.param(kCgroups));
-    if (entry.cgroups != cgroups || entry.container_lookalike) {
+    // Who is cut off and nobody's container yet may have become one: its runtime has written more of its state.
+    const bool is_open = entry.container_lookalike || (entry.container->is_host() && in_pid_namespace(entry));
+    if (entry.cgroups != cgroups || is_open) {
       entry.cgroups = cgroups;
       join_container(entry, entry.cgroups);
     }

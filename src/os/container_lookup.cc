@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/assert.h"
 #include "os/cgroup_tree.h"
@@ -181,8 +182,7 @@ void ContainerLookup::attempt(std::unique_lock<std::mutex>& lock, const std::str
     remember(std::move(answer), options_.failed_ttl);
   } else {
     // Where nobody listens, nobody is worth being waited for; else the quick attempts are.
-    const bool is_bad_news =
-        answer.missing == ContainerMissing::no_runtime_socket || waiting.attempt >= options_.quick.size();
+    const bool is_bad_news = outcome.nobody_listens || waiting.attempt >= options_.quick.size();
     if (is_bad_news && !waiting.has_bad_news) {
       waiting.has_bad_news = true;
       answer.final = false;
@@ -255,14 +255,21 @@ std::shared_ptr<const Container> ContainerLookup::without_long_labels(std::share
 
 ContainerLookup::Outcome ContainerLookup::ask(const LookupRequest& request) {
   if (runtimes_.empty())
-    return {nullptr, ContainerMissing::no_runtime_socket, "no container runtime socket is configured", true};
-  // Docker's cgroup paths look like Kubernetes' with some drivers, so the guess only decides who is asked first.
-  std::vector<size_t> order;
+    return {.info = nullptr,
+            .missing = ContainerMissing::no_runtime_socket,
+            .detail = "no container runtime socket is configured",
+            .is_hopeless = true};
+  // Docker's cgroup paths look like Kubernetes' with some drivers, so the guess only decides who is asked first; and
+  // Docker last where it is not the guess, because it is the one that lets others wait.
   const std::string_view likely = request.guess == ContainerType::docker   ? "docker"
                                   : request.guess == ContainerType::custom ? "runc"
                                                                            : "containerd";
-  for (size_t i = 0; i < runtimes_.size(); ++i)
-    order.insert(runtimes_[i]->name() == likely ? order.begin() : order.end(), i);
+  const auto rank = [&](size_t i) {
+    return runtimes_[i]->name() == likely ? 0 : runtimes_[i]->name() == "docker" ? 2 : 1;
+  };
+  std::vector<size_t> order(runtimes_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rank(a) < rank(b); });
 
   std::string said;
   size_t denied = 0;  // runtimes that say that they have no such container
@@ -274,7 +281,7 @@ ContainerLookup::Outcome ContainerLookup::ask(const LookupRequest& request) {
     if (begin(i, error)) {
       auto status = runtime.inspect_exact(request.full_id);
       end(i, status ? nullptr : &status.error());
-      if (status) return {without_long_labels(status->info), ContainerMissing::none, {}, false};
+      if (status) return {.info = without_long_labels(status->info), .detail = {}};
       error = status.error();
     }
     {
@@ -290,14 +297,20 @@ ContainerLookup::Outcome ContainerLookup::ask(const LookupRequest& request) {
     }
     said += fmt::format("{}{}: {}", said.empty() ? "" : ", ", runtime.name(), error.message);
   }
-  if (worst != ContainerMissing::none) return {nullptr, worst, "no container runtime answered (" + said + ")", false};
-  if (denied == 0)
-    return {nullptr, ContainerMissing::no_runtime_socket, "no container runtime answered (" + said + ")", false};
-  if (has_ended(request))
-    return {nullptr, ContainerMissing::container_gone,
-            "it ended before a container runtime could tell of it (" + said + ")", true};
-  return {nullptr, likely_is_absent ? ContainerMissing::no_runtime_socket : ContainerMissing::not_known_to_any_runtime,
-          "no container runtime knows the container (" + said + ")", false};
+  Outcome out;
+  out.detail = fmt::format("no container runtime told of it ({})", said);
+  out.nobody_listens = worst == ContainerMissing::none && denied == 0;
+  if (worst != ContainerMissing::none) {
+    out.missing = worst;
+  } else if (denied == 0) {
+    out.missing = ContainerMissing::no_runtime_socket;
+  } else if (has_ended(request)) {
+    out.missing = ContainerMissing::container_gone;
+    out.is_hopeless = true;
+  } else {
+    out.missing = likely_is_absent ? ContainerMissing::no_runtime_socket : ContainerMissing::not_known_to_any_runtime;
+  }
+  return out;
 }
 
 }  // namespace quell::os

@@ -72,10 +72,10 @@ class ContainerLookup {
                                     Milliseconds(160), Milliseconds(320), Milliseconds(640)};
     std::vector<Milliseconds> slow{Milliseconds(1500), Milliseconds(5000), Milliseconds(15'000), Milliseconds(60'000)};
     /// A runtime that was silent twice in a row is left alone for so long: its silence takes a worker each time.
-    Milliseconds hung_pause{2000};
+    Milliseconds hung_pause{500};
     /// Questions under way at once. One runtime gets all but one of them at most: one that hangs does not hold up the
     /// answers of the others.
-    size_t workers = 4;
+    size_t workers = 8;
     /// A runtime that nobody asked for so long is pinged, so that its silence is known before it matters. 0: never.
     Milliseconds ping_interval{10'000};
     /// Labels whose value is longer (bytes) are left out, as Falco does. 0: no bound.
@@ -126,7 +126,8 @@ class ContainerLookup {
     std::shared_ptr<const Container> info;
     ContainerMissing missing = ContainerMissing::none;
     std::string detail;
-    bool is_hopeless = false;  // later attempts could not do better
+    bool is_hopeless = false;     // later attempts could not do better
+    bool nobody_listens = false;  // there is no runtime to wait for
   };
 
   void work();

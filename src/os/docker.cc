@@ -93,7 +93,7 @@ Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
                  "Docker's answer about a container is not the JSON object with an Id that its API promises",
                  {}};
   container->type = ContainerType::docker;
-  container->id = short_id(container->full_id);
+  container->id = container->full_id.substr(0, 12);
   container->name = json::text(root["Name"]);
   if (container->name.starts_with('/')) container->name.erase(0, 1);
 

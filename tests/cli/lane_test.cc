@@ -39,7 +39,7 @@ class FakeRuntime final : public os::Runtime {
   explicit FakeRuntime(const std::atomic<bool>& knows) : knows_(knows) {}
   std::string_view name() const override { return "docker"; }
   Result<os::ContainerStatus> inspect(std::string_view id) const override {
-    if (!knows_) return Error{Code::not_found, "not yet", {}};
+    if (!knows_) return Error{Code::timeout, "not yet", {}};
     auto info = std::make_shared<Container>();
     info->full_id = id;
     info->id = id.substr(0, 12);
@@ -92,9 +92,13 @@ class Lane : public ::testing::Test {
     runtimes_.push_back(std::make_unique<FakeRuntime>(knows_));
     os::ContainerLookup::Options options;
     options.quick.assign(1000, std::chrono::milliseconds(5));  // longer than any patience
+    options.hung_pause = std::chrono::milliseconds(0);
     lookup_ = std::make_unique<os::ContainerLookup>(runtimes_, options);
   }
-  ~Lane() override { unlink(path_.c_str()); }
+  ~Lane() override {
+    if (engine_.joinable()) end();
+    unlink(path_.c_str());
+  }
 
   Thread process(int64_t pid, int64_t ptid, uint64_t age_s) const {
     Thread out;
