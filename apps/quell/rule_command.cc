@@ -3,6 +3,7 @@
 
 #include "apps/quell/cli.h"
 #include "apps/quell/rule_fields.h"
+#include "apps/quell/rule_flags.h"
 #include "apps/quell/rules.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -18,6 +19,7 @@ struct Options {
   std::vector<std::string> paths;
   std::string name;
   FieldFilter fields;
+  std::vector<std::string> static_fields;
 };
 
 /// One run of the loader over the files that the options name, everything it said included.
@@ -28,6 +30,7 @@ struct Loaded {
 };
 
 Result<std::unique_ptr<Loaded>> load(const Options& options) {
+  QUELL_CHECK(define_static_fields(options.static_fields));
   auto loaded = std::make_unique<Loaded>();
   QUELL_TRY(const auto files, find_rule_files(options.paths));
   loaded->files = falco::load_files(loaded->loader, files, falco::OnError::keep_going);
@@ -190,14 +193,14 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
     return command;
   };
   const std::string paths_help = "rule files or folders (default: the installed rules)";
-  add("check", "Every error and warning with file, line and column",
-      "  quell rule check my_rules.yaml\n  quell rule check rules.d -o json", check)
-      ->add_option("PATH", options->paths, paths_help)
-      ->type_name("");
-  add("list", "Rules in the order in which they are evaluated",
-      "  quell rule list\n  quell rule list my_rules.yaml -o jsonl", list)
-      ->add_option("PATH", options->paths, paths_help)
-      ->type_name("");
+  CLI::App* check_command = add("check", "Every error and warning with file, line and column",
+                                "  quell rule check my_rules.yaml\n  quell rule check rules.d -o json", check);
+  check_command->add_option("PATH", options->paths, paths_help)->type_name("");
+  add_static_fields(*check_command, options->static_fields);
+  CLI::App* list_command = add("list", "Rules in the order in which they are evaluated",
+                               "  quell rule list\n  quell rule list my_rules.yaml -o jsonl", list);
+  list_command->add_option("PATH", options->paths, paths_help)->type_name("");
+  add_static_fields(*list_command, options->static_fields);
   CLI::App* explain_command = add("explain", "What a rule looks for, with its macros and lists put in",
                                   "  quell rule explain \"Terminal shell in container\"\n"
                                   "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
@@ -206,6 +209,7 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
       ->required()
       ->type_name("");
   explain_command->add_option("-r,--rules", options->paths, paths_help)->type_name("PATH")->expected(1, -1)->take_all();
+  add_static_fields(*explain_command, options->static_fields);
   add_field_filter(*add("fields", "Fields that conditions and outputs can use",
                         "  quell rule fields proc.\n  quell rule fields --search directory --class fd", fields),
                    options->fields);
