@@ -136,6 +136,10 @@ Result<void> Daemon::open_lane() {
   lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_, lookup);
   const DetectionPrinter printer(options_.format);
   sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
+  if (options_.flight.mode != CaptureMode::off) {
+    QUELL_TRY(flight_, Flight::open(options_.flight, options_.data_dir,
+                                    [this](const CaptureRef& capture) { sink_->attach(capture); }));
+  }
   capture::EbpfOptions sensor;
   sensor.scope = scope_.sensor;
   sensor.interest = detect::wanted_event_codes(*rules_->program);
@@ -147,6 +151,7 @@ Result<void> Daemon::open_lane() {
   lane.boot_id = machine_->boot_id();
   lane.hostname = host_name();
   lane.record_path = options_.record_path;
+  lane.flight = flight_.get();
   lane.clock = &system_clock();
   lane.lookup = lookup_.get();
   lane.start_ticks_of = [this](int64_t pid) {

@@ -9,6 +9,7 @@
 #include "api/routes.h"
 #include "api/server.h"
 #include "apps/quell/detection_sink.h"
+#include "apps/quell/flight.h"
 #include "apps/quell/live_lane.h"
 #include "apps/quell/rules.h"
 #include "apps/quell/scope.h"
@@ -28,8 +29,9 @@ struct DaemonOptions {
   std::string data_dir;
   api::TcpAddress listen;
   std::string record_path;
+  FlightOptions flight;
   StreamFormat format = StreamFormat::text;
-  os::RuntimeSockets sockets;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
   size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };
@@ -69,6 +71,7 @@ class Daemon {
   std::unique_ptr<respond::Worker> worker_;
   std::unique_ptr<os::ContainerLookup> lookup_;
   std::unique_ptr<DetectionSink> sink_;
+  std::unique_ptr<Flight> flight_;  // null: switched off
   std::unique_ptr<LiveLane> lane_;
   std::unique_ptr<api::HttpServer> server_;
   WatchScope scope_;

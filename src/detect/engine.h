@@ -19,15 +19,17 @@ namespace quell::detect {
 const Semantics& semantics();
 
 struct EngineOptions {
-  bool match_all = true;  // false: only the first matching rule per event, in rule order
+  bool match_all = true;                        // false: only the first matching rule per event, in rule order
   Priority minimum_priority = Priority::debug;  // less severe rules are compiled but never fire
   bool fd_net_in_first_only = false;            // upstream's quirk: `fd.net in (a, b)` looks at a only
 };
 
 class Program;  // immutable once compiled
+class RuleProfile;
+constexpr size_t kMaxRules = 50'000;  // in one program
 
 /// Lowers the enabled rules of `source` into one shared program. Errors: invalid_rules (with the rule's name and the
-/// reason).
+/// reason, or when there are more than kMaxRules).
 Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const EngineOptions& options);
 
 /// Which events the program wants to see, so that nobody captures the rest. By EventCode.
@@ -54,6 +56,8 @@ class Engine {
   /// The rules that match, in rule order; at most one unless match_all. Valid until the next call. No allocation unless
   /// one matches.
   std::span<const RuleIndex> evaluate(const EventContext& context);
+  /// From now on tells `profile` what each rule costs; null ends it. Borrowed. Same thread as evaluate().
+  void profile_into(RuleProfile* profile);
   /// Fills rule, priority, source, tags, message, output_fields, event number and time, process and container identity.
   /// Must be called before the next event is applied to the tables.
   Detection render(RuleIndex rule, const EventContext& context) const;

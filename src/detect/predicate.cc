@@ -229,8 +229,7 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
   if (spec != nullptr && (spec->flags & kDeprecated) != 0)
     warn(fmt::format("field '{}' is deprecated", p.left.text), Finding::Topic::deprecated_item);
 
-  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in
-                  : !supports(p.op, type, p.left.is_list))
+  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in : !supports(p.op, type, p.left.is_list))
     return fail(fmt::format("'{}' operator not supported for field '{}' of type {}", to_string(p.op), p.left.text,
                             to_string(type)),
                 check.left.pos);
@@ -494,8 +493,12 @@ bool pair_holds(const Predicate& p, const Value& left, const Value& right) {
 bool holds(const Predicate& p, const Extract& x, FieldMemo* memo, const DomainTable* domains) {
   const Value left = evaluate(p.left, x, memo);
   if (left.is_absent()) return false;
-  if (p.op == Op::exists) return true;
   if (p.right) return pair_holds(p, left, evaluate(*p.right, x, memo));
+  return present_value_holds(p, left, domains);
+}
+
+bool present_value_holds(const Predicate& p, const Value& left, const DomainTable* domains) {
+  if (p.op == Op::exists) return true;
   if (left.kind != Value::Kind::list) return scalar_holds(p, left, domains);
 
   const auto one = [&](const Value& value) { return scalar_holds(p, value, domains); };

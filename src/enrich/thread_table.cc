@@ -194,13 +194,12 @@ void ThreadTable::set_identity(Entry& entry, int64_t pid, int64_t ptid) {
 }
 
 void ThreadTable::lineage_changed(const Entry& entry) {
-  // Sessions and process groups are looked up by their leader, which need not be an ancestor of the members.
-  const bool leads = entry.sid == entry.tid || entry.pgid == entry.tid || entry.vpgid == entry.vtid;
+  // Leaders of sessions and groups need not be ancestors, but what members see of them is looked up with each event.
   bool has_children = entry.first_child != nullptr;
   if (entry.is_main())
     for (const Entry* member = entry.first_member; member != nullptr && !has_children; member = member->next_member)
       has_children = member->first_child != nullptr;
-  if (leads || has_children) ++lineage_epoch_;
+  if (has_children) ++lineage_epoch_;
 }
 
 void ThreadTable::clear() {

@@ -34,11 +34,13 @@ std::string_view part_at(std::string_view list, size_t index);
 /// Parts joined with one space.
 std::string join_parts(std::string_view list);
 
-/// Results of predicates that depend on the process alone, kept until it changes. Filled and read by the rule program.
+/// What the process alone decides about the rules, kept until it or its ancestors change. Filled and read by the rule
+/// program.
 struct PredicateCache {
-  uint64_t program = 0;  // which compiled program wrote it
-  uint32_t version = 0;  // Thread::version it holds for
-  uint32_t lineage = 0;  // StateView::lineage_epoch it holds for
+  uint64_t program = 0;   // which compiled program wrote it
+  uint32_t version = 0;   // Thread::version it holds for
+  uint32_t lineage = 0;   // StateView::lineage_epoch at which the ancestors were last looked at
+  uint64_t ancestry = 0;  // who they were, and in which version
   std::vector<uint64_t> known, value;
 };
 
@@ -94,6 +96,7 @@ struct Thread {
   /// comm and args joined with spaces, built once per change.
   std::string_view cmdline() const;
   mutable PredicateCache predicates;
+  mutable uint64_t noted_in = 0;  // the flight recorder's: the segment in which this state was noted last
 
  private:
   mutable std::string cmdline_;

@@ -102,6 +102,8 @@ FieldLookup find_field(std::string_view name, const std::optional<std::string>& 
 
 bool is_field_text(std::string_view text) {
   const size_t bracket = text.find('[');
+  // Most texts are none; find_field() would look for what they resemble.
+  if (field_row(text.substr(0, bracket)) == nullptr) return false;
   if (bracket == std::string_view::npos) return find_field(text, {}).field.has_value();
   if (text.back() != ']') return false;
   return find_field(text.substr(0, bracket), std::string(text.substr(bracket + 1, text.size() - bracket - 2)))
