@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace quell::os;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const auto status = parse_docker_inspect(text)) {
-    if (status->info == nullptr || status->info->id.size() > 12) std::abort();
+    if (status->info == nullptr || !status->info->full_id.starts_with(status->info->id)) std::abort();
   } else if (status.error().message.empty()) {
     std::abort();
   }

@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   std::string scope, out, duration;
-  std::vector<std::string> rules, events;
+  std::vector<std::string> rules, events, static_fields;
   os::RuntimeSockets sockets = os::find_runtime_sockets();
   bool only_scope = false;
 };
@@ -25,6 +25,7 @@ struct Options {
 Result<std::vector<bool>> interest_of(const Options& options, bool show_warnings) {
   std::vector<bool> interest(kEventCodeCount, options.rules.empty() && options.events.empty());
   if (!options.rules.empty()) {
+    QUELL_CHECK(define_static_fields(options.static_fields));
     QUELL_TRY(const auto rules, load_rules({.paths = options.rules}, {}, show_warnings));
     interest = detect::wanted_event_codes(*rules->program);
     interest.resize(kEventCodeCount);
@@ -133,6 +134,7 @@ void add_record(CLI::App& app, const Globals& globals, Action& run) {
       ->type_name("PATH")
       ->expected(1, -1)
       ->take_all();
+  add_static_fields(*command, options->static_fields);
   command->add_option("--events", options->events, "only these events, such as execve,openat")
       ->type_name("NAME,…")
       ->expected(1, -1)

@@ -3,6 +3,7 @@
 
 #include "apps/quell/cli.h"
 #include "apps/quell/rule_fields.h"
+#include "apps/quell/rule_flags.h"
 #include "apps/quell/rule_sources.h"
 #include "apps/quell/rules_json.h"
 #include "apps/quell/server_call.h"
@@ -20,6 +21,7 @@ struct Options {
   std::vector<std::string> paths, exceptions;
   std::string name;
   FieldFilter fields;
+  std::vector<std::string> static_fields;
   bool running = false;
 };
 
@@ -31,6 +33,7 @@ struct Loaded {
 };
 
 Result<std::unique_ptr<Loaded>> load(const Globals& globals, const Options& options) {
+  QUELL_CHECK(define_static_fields(options.static_fields));
   auto loaded = std::make_unique<Loaded>();
   QUELL_TRY(const auto files, find_files(rule_sources(globals, options.paths, options.exceptions)));
   loaded->files = falco::load_files(loaded->loader, files.rules, falco::OnError::keep_going, files.exceptions);
@@ -225,12 +228,14 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
                                 "  quell rule check my_rules.yaml\n  quell rule check rules.d -o json", check);
   check_command->add_option("PATH", options->paths, paths_help)->type_name("");
   add_exceptions_option(*check_command, options->exceptions);
+  add_static_fields(*check_command, options->static_fields);
   CLI::App* list_command = add("list", "Rules in the order in which they are evaluated",
                                "  quell rule list\n  quell rule list --running -o jsonl", list);
   list_command->add_option("PATH", options->paths, paths_help)->type_name("");
   list_command->add_flag("--running", options->running,
                          "those of the running quell, with the error of its last reload");
   add_exceptions_option(*list_command, options->exceptions);
+  add_static_fields(*list_command, options->static_fields);
   CLI::App* explain_command = add("explain", "What a rule looks for, with its macros and lists put in",
                                   "  quell rule explain \"Terminal shell in container\"\n"
                                   "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
@@ -239,6 +244,7 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
       ->required()
       ->type_name("");
   explain_command->add_option("-r,--rules", options->paths, paths_help)->type_name("PATH")->expected(1, -1)->take_all();
+  add_static_fields(*explain_command, options->static_fields);
   add_exceptions_option(*explain_command, options->exceptions);
   add_rule_suggest(*rule, globals, run);
   add_rule_test(*rule, globals, run);

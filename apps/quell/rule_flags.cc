@@ -47,6 +47,22 @@ Result<std::pair<std::string, std::string>> key_and_value(const std::string& tex
 
 }  // namespace
 
+void add_static_fields(CLI::App& command, std::vector<std::string>& texts) {
+  command.add_option("--static-field", texts, "make the field static.KEY, for conditions and outputs; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
+}
+
+Result<void> define_static_fields(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> constants;
+  for (const std::string& text : texts) {
+    QUELL_TRY(auto field, key_and_value(text, "--static-field"));
+    constants.insert_or_assign(std::move(field.first), std::move(field.second));
+  }
+  return detect::define_static_fields(std::move(constants));
+}
+
 void add_rule_flags(CLI::App& command, RuleFlagTexts& texts) {
   const auto list = [&](const char* name, std::vector<std::string>& into, const char* type, const char* help) {
     return command.add_option(name, into, help)->type_name(type)->expected(1)->take_all();
@@ -62,8 +78,7 @@ void add_rule_flags(CLI::App& command, RuleFlagTexts& texts) {
        "add a field to output_fields of every rule, or NAME=TEMPLATE; may be repeated");
   command.add_flag("--suggested-output", texts.suggested_output,
                    "add container, pod and static fields to every output, as Falco does");
-  list("--static-field", texts.static_fields, "KEY=VALUE",
-       "make the field static.KEY, for conditions and outputs; may be repeated");
+  add_static_fields(command, texts.static_fields);
   command.parse_complete_callback([&command, &texts] {
     texts.selection_order.clear();
     for (const CLI::Option* option : command.parse_order()) {
@@ -86,12 +101,7 @@ Result<RuleFlags> read_rule_flags(const RuleFlagTexts& texts, detect::EngineOpti
     }
     engine.minimum_priority = *priority;
   }
-  std::map<std::string, std::string> constants;
-  for (const std::string& text : texts.static_fields) {
-    QUELL_TRY(auto field, key_and_value(text, "--static-field"));
-    constants.insert_or_assign(std::move(field.first), std::move(field.second));
-  }
-  QUELL_CHECK(detect::define_static_fields(std::move(constants)));
+  QUELL_CHECK(define_static_fields(texts.static_fields));
 
   size_t on = 0, off = 0;
   for (const bool enable : texts.selection_order)

@@ -26,6 +26,11 @@ struct RuleFlagTexts {
 /// Adds the options to `command`, which keeps pointers into `texts`.
 void add_rule_flags(CLI::App& command, RuleFlagTexts& texts);
 
+/// The option --static-field alone, for commands that only look at rules.
+void add_static_fields(CLI::App& command, std::vector<std::string>& texts);
+/// Defines the fields of "KEY=VALUE" texts. Errors: invalid_argument.
+Result<void> define_static_fields(const std::vector<std::string>& texts);
+
 /// Understands them: defines the static fields, and sets the engine's minimum priority if one is given. Once, before
 /// rules are loaded. Errors: invalid_argument.
 Result<RuleFlags> read_rule_flags(const RuleFlagTexts& texts, detect::EngineOptions& engine);

@@ -1,6 +1,8 @@
 // Options about rules that commands share, and the field catalogue as commands show it.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/json.h"
 #include "process.h"
 
@@ -88,7 +90,8 @@ TEST_F(RuleFlags, OutputsAreExtended) {
       << message;
   EXPECT_GT(fields.at("evt.num").u64(), 0u) << "a plain extra field keeps its type";
   EXPECT_GT(fields.at("evt.time.iso8601").u64(), 0u) << "times are numbers";
-  EXPECT_EQ(fields.at("who").str(), "cat@" + json->at("hostname").str());
+  EXPECT_EQ(fields.at("who").str(),
+            json->at("quell").at("process").at("name").str() + "@" + json->at("hostname").str());
   EXPECT_EQ(fields.at("static.place").str(), "test");
 
   EXPECT_EQ(detect({"--append-output", "%proc.nobody"}).status, 3) << "rules that do not load";
@@ -96,6 +99,13 @@ TEST_F(RuleFlags, OutputsAreExtended) {
   EXPECT_EQ(detect({"--extra-field", "=x"}).status, 2);
   EXPECT_EQ(detect({"--static-field", "9x=1"}).status, 2);
   EXPECT_EQ(detect({"--static-field", "nothing"}).status, 2);
+}
+
+TEST_F(RuleFlags, ConstantsAreKnownWhenRulesAreOnlyLookedAt) {
+  EXPECT_EQ(quell(folder_, {"rule", "check", rules_}).status, 3);
+  EXPECT_EQ(quell(folder_, {"rule", "check", rules_, "--static-field", "place=test"}).status, 0);
+  EXPECT_EQ(quell(folder_, {"rule", "list", rules_, "--static-field", "place=test", "-o", "name"}).out,
+            "Reader\nStart\n");
 }
 
 TEST(RuleFields, DocumentationIsOfTheseRows) {

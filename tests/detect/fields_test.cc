@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "detect/domains.h"
 #include "detect/engine.h"
 #include "detect/falco/condition_parser.h"
 #include "detect/predicate.h"
@@ -131,6 +132,19 @@ TEST_F(Fields, InConditions) {
     }
   }
   EXPECT_FALSE(matches("evt.around[1714558830000000000] = 11", Scene(world, H::open)));
+}
+
+TEST_F(Fields, NamesOfAddressesAreThoseOfTheDomainTable) {
+  const World world;
+  const Scene scene(world, H::connect);
+  DomainTable table;
+  table.tell("c2.example.org", scene.context.fd->tuple.dest);
+  table.tell("web.example.org", scene.context.fd->tuple.source);
+  OutputTemplate out;
+  EXPECT_TRUE(OutputTemplate::parse("%fd.sip.name %fd.rip.name %fd.cip.name %fd.lip.name", &out).empty());
+  Arena arena;
+  EXPECT_EQ(out.render({scene.context, arena, nullptr, &table}),
+            "c2.example.org c2.example.org web.example.org web.example.org");
 }
 
 TEST_F(Fields, EveryRowHasACase) {

@@ -1,5 +1,7 @@
 #include "detect/fields/event_params.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "detect/fields/helpers.h"
 
@@ -51,7 +53,7 @@ Type type_of(ParamType type) {
   }
 }
 
-// The longest parameter name (of any event) that is a prefix of the argument, as the reference picks it.
+// The argument must be the name of a parameter of any event.
 std::optional<Finding> bind(FieldRef& ref, bool raw) {
   const std::string& text = ref.arg.text;
   ref.arg.param_of.fill(-1);
@@ -61,19 +63,19 @@ std::optional<Finding> bind(FieldRef& ref, bool raw) {
     ref.arg.index = static_cast<int64_t>(number);
     return {};
   }
-  std::string_view best;
-  for (const EventSpec& event : kEventTable)
-    for (const ParamSpec& param : event.params)
-      if (param.name.size() > best.size() && text.starts_with(param.name)) best = param.name;
-  if (best.empty() || best.size() != text.size()) {
-    std::vector<std::string_view> names;
+  static const std::vector<std::string_view> names = [] {
+    std::vector<std::string_view> all;
     for (const EventSpec& event : kEventTable)
-      for (const ParamSpec& param : event.params) names.push_back(param.name);
+      for (const ParamSpec& param : event.params) all.push_back(param.name);
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    return all;
+  }();
+  if (!std::binary_search(names.begin(), names.end(), text))
     return finding("unknown event argument " + text, nearest(text, names));
-  }
   bool typed = false;
   for (const EventSpec& event : kEventTable) {
-    const int index = event.param_index(best);
+    const int index = event.param_index(text);
     ref.arg.param_of[event.code] = static_cast<int8_t>(index);
     if (raw && !typed && index >= 0) {
       ref.type = type_of(event.params[static_cast<size_t>(index)].type);
