@@ -17,6 +17,9 @@ constexpr const char* kContainers[] = {"", "3ad7b26ded6d8e7b23da7d48fe8894345730
                                        "f00dfacecafe8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e",
                                        "0123456789ab8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e"};
 
+// Programs that a service, a build or a script runs stay in its session and process group.
+constexpr int64_t kGroup = 1;
+
 struct Actor {
   int64_t tid;
   int container;  // index into kContainers, 0 is the host
@@ -174,7 +177,7 @@ Result<void> Writer::exec(Actor& actor, const char* path, const char* comm, std:
                   .raw(groups.data(), groups.size())
                   .raw(env.data(), env.size())
                   .num<uint32_t>(0)
-                  .num<int64_t>(actor.tid)
+                  .num<int64_t>(kGroup)
                   .num<uint32_t>(UINT32_MAX)
                   .num<uint32_t>(0)
                   .num<uint64_t>(0)
@@ -185,7 +188,7 @@ Result<void> Writer::exec(Actor& actor, const char* path, const char* comm, std:
                   .num<uint64_t>(kStart - 1'000'000'000)
                   .num<uint32_t>(0)
                   .text(path)
-                  .num<int64_t>(actor.tid)
+                  .num<int64_t>(kGroup)
                   .num<uint32_t>(0)
                   .text(path)
                   .build());
@@ -326,7 +329,7 @@ Thread make_thread(int64_t tid, int64_t parent, const char* comm, const char* ex
   Thread t;
   t.tid = t.pid = t.vtid = t.vpid = tid;
   t.ptid = parent;
-  t.sid = t.pgid = t.vpgid = 1;
+  t.sid = t.pgid = t.vpgid = kGroup;
   t.comm = comm;
   t.exe = t.exepath = exepath;
   t.cwd = "/srv/";

@@ -10,9 +10,10 @@ TEST(Pass, OnlyWhatHasNoHandler) {
        {ev::SYSCALL_OPENAT_2_X, ev::SYSCALL_CLOSE_X, ev::PROCEXIT_1_E, ev::SYSCALL_OPENAT_2_E, ev::CONTAINER_JSON_2_E})
     EXPECT_TRUE(StateTables::acts_on(code)) << code;
   World w;
-  EXPECT_TRUE(w.tables.pass(ev::PAGE_FAULT_E, 100, w.now));
+  EXPECT_TRUE(w.tables.pass(ev::SYSCALL_MMAP_X, 100, w.now));
   EXPECT_FALSE(w.tables.pass(ev::SYSCALL_CLOSE_X, 100, w.now));
-  EXPECT_FALSE(w.tables.pass(ev::PAGE_FAULT_E, 4711, w.now)) << "a thread that nobody knows wants a closer look";
+  EXPECT_FALSE(w.tables.pass(ev::SYSCALL_MMAP_X, 4711, w.now)) << "a thread that nobody knows wants a closer look";
+  EXPECT_TRUE(w.tables.pass(ev::PAGE_FAULT_E, 4711, w.now)) << "faults and switches are shown without a thread";
 }
 
 TEST(Pass, EndsWhatTheLastEventEnded) {
@@ -23,7 +24,7 @@ TEST(Pass, EndsWhatTheLastEventEnded) {
   EXPECT_TRUE(w.tables.pass(ev::PAGE_FAULT_E, 100, w.now));
   EXPECT_EQ(w.fd(100, 3), nullptr);
   w.exit(100);
-  EXPECT_FALSE(w.tables.pass(ev::PAGE_FAULT_E, 100, w.now));
+  EXPECT_FALSE(w.tables.pass(ev::SYSCALL_MMAP_X, 100, w.now));
   EXPECT_EQ(w.thread(100), nullptr);
 }
 
@@ -33,7 +34,7 @@ TEST(Pass, KeepsThreadsFromLookingIdle) {
   World w(options);
   for (int64_t tid = 1000; tid < 1500; ++tid) {
     w.fork(100, tid);
-    EXPECT_TRUE(w.tables.pass(ev::PAGE_FAULT_E, 10, w.now));
+    EXPECT_TRUE(w.tables.pass(ev::SYSCALL_MMAP_X, 10, w.now));
   }
   EXPECT_NE(w.thread(10), nullptr);
 }
