@@ -9,6 +9,7 @@
 #include "api/routes.h"
 #include "api/server.h"
 #include "apps/quell/detection_sink.h"
+#include "apps/quell/engine_flags.h"
 #include "apps/quell/live_lane.h"
 #include "apps/quell/rules.h"
 #include "apps/quell/scope.h"
@@ -24,6 +25,7 @@ struct DaemonOptions {
   std::string scope;
   std::vector<std::string> rules;
   detect::EngineOptions engine;
+  ProfileFlags profile;
   std::string data_dir;
   api::TcpAddress listen;
   std::string record_path;
@@ -52,6 +54,7 @@ class Daemon {
   Result<void> open();
   Result<void> open_lane();
   void reload_rules();
+  void print_profile() const;
   api::ApiServices services();
   api::Health health() const;
   void collect(metrics::Page& page) const;
@@ -68,6 +71,7 @@ class Daemon {
   std::unique_ptr<respond::Worker> worker_;
   std::unique_ptr<os::ContainerLookup> lookup_;
   std::unique_ptr<DetectionSink> sink_;
+  std::unique_ptr<detect::RuleProfile> profile_;  // null unless asked for
   std::unique_ptr<LiveLane> lane_;
   std::unique_ptr<api::HttpServer> server_;
   WatchScope scope_;

@@ -18,6 +18,7 @@ struct Options {
   std::vector<std::string> files, rules;
   bool stats = false, exit_on_detection = false, match_all = true;
   std::string minimum_priority;
+  ProfileFlags profile;
 };
 
 struct Totals {
@@ -76,13 +77,14 @@ Error located(Error error, const std::string& path) {
 
 /// Everything up to the end of the capture, or up to where it breaks.
 Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer,
-                    Totals& totals) {
+                    detect::RuleProfile* profile, Totals& totals) {
   // Standard input by its usual name.
   auto opened = capture::open_scap(path == "-" ? "/dev/stdin" : path);
   if (!opened) return located(opened.error(), path);
   const std::unique_ptr<capture::EventSource> source = *std::move(opened);
   enrich::StateTables tables({});
   detect::Engine engine(rules.program);
+  engine.profile_into(profile);
   Result<void> printed;
   EvaluatorOptions options;
   options.origin = "scap:" + path;
@@ -140,17 +142,19 @@ Exit detect(const Globals& globals, Options options) {
   if (!rules) return fail(rules.error());
 
   const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
+  const std::unique_ptr<detect::RuleProfile> profile = options.profile.make();
   Totals totals;
   Exit status = Exit::done;
   const auto start = std::chrono::steady_clock::now();
   for (const std::string& path : captures) {
-    if (const auto read = replay(path, **rules, printer, totals); !read) {
+    if (const auto read = replay(path, **rules, printer, profile.get(), totals); !read) {
       const Exit failed = fail(read.error());
       if (status == Exit::done) status = failed;
     }
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.stats) print_stats(totals, seconds);
+  if (profile != nullptr) fmt::print(stderr, "{}", profile_table(profile->report()));
   if (status == Exit::done && options.exit_on_detection && totals.detections > 0) return Exit::detections_found;
   return status;
 }
@@ -177,6 +181,7 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
                     "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
   add_rule_matching(*command, options->match_all);
+  add_profile(*command, options->profile);
   command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
       ->type_name("PRIORITY");
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });

@@ -29,6 +29,7 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
     QUELL_TRY(recorder, capture::ScapWriter::create(options.record_path, source->snapshot(), {}));
   }
   std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
+  lane->engine_.profile_into(lane->options_.profile);
   lane->evaluator_.load(lane->source_->snapshot());
   lane->recorder_ = std::move(recorder);
   lane->evaluator_.record_to(lane->recorder_.get());

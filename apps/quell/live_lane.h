@@ -46,7 +46,8 @@ class LiveLane {
     std::string hostname;
     std::string record_path;  // empty: nothing is recorded
     const Clock* clock = nullptr;
-    os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
+    detect::RuleProfile* profile = nullptr;  // borrowed; null: none is taken
+    os::ContainerLookup* lookup = nullptr;   // borrowed; null: containers stay without metadata
     /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.
     std::function<uint64_t(int64_t pid)> start_ticks_of;
     std::function<void(OutgoingDetection&&)> emit;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "apps/quell/cli.h"
+#include "apps/quell/rule_lowered.h"
 #include "apps/quell/rules.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -164,6 +165,9 @@ Exit explain(const Globals& globals, const Options& options) {
   }
   if (*format == "text") {
     print_explained(*found);
+    const auto lowered = lowered_text((*loaded)->loader.rules(), options.name);
+    if (!lowered) return fail(lowered.error());
+    fmt::print("\n{}", *lowered);
   } else {
     fmt::print("{}\n", (*loaded)->loader.describe(options.name));
   }
@@ -245,10 +249,11 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
       "  quell rule list\n  quell rule list my_rules.yaml -o jsonl", list)
       ->add_option("PATH", options->paths, paths_help)
       ->type_name("");
-  CLI::App* explain_command = add("explain", "What a rule looks for, with its macros and lists put in",
-                                  "  quell rule explain \"Terminal shell in container\"\n"
-                                  "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
-                                  explain);
+  CLI::App* explain_command =
+      add("explain", "What a rule looks for, with its macros and lists put in, and what the engine makes of it",
+          "  quell rule explain \"Terminal shell in container\"\n"
+          "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
+          explain);
   explain_command->add_option("RULE", options->name, "its name, as `quell rule list` shows it")
       ->required()
       ->type_name("");

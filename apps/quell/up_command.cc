@@ -57,6 +57,7 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
   command->add_option("--record", options->daemon.record_path, "also write every evaluated event to this capture")
       ->type_name("FILE");
   add_rule_matching(*command, options->match_all);
+  add_profile(*command, options->daemon.profile);
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
       ->type_name("PATH");

@@ -33,12 +33,11 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
   out.kernel_ns = context.event->ts_ns();
   out.message = rule.output.render(x);
   rule.output.collect(x, out.output_fields);
-  out.output_fields.emplace_back("evt.time", context.event->ts_ns());
-  std::stable_sort(out.output_fields.begin(), out.output_fields.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  out.output_fields.erase(std::unique(out.output_fields.begin(), out.output_fields.end(),
-                                      [](const auto& a, const auto& b) { return a.first == b.first; }),
-                          out.output_fields.end());
+  constexpr std::string_view kTime = "evt.time";
+  const auto place = std::lower_bound(out.output_fields.begin(), out.output_fields.end(), kTime,
+                                      [](const auto& field, std::string_view name) { return field.first < name; });
+  if (place == out.output_fields.end() || place->first != kTime)
+    out.output_fields.emplace(place, kTime, context.event->ts_ns());
 
   if (const Thread* thread = context.thread) {
     const MachineInfo& machine = context.state->machine();
