@@ -93,12 +93,6 @@ class Reporter final : public benchmark::BenchmarkReporter {
   }
 };
 
-}  // namespace
-}  // namespace quell::bench
-
-namespace quell::bench {
-namespace {
-
 struct Capture {
   const char* suffix;  // of figures
   Mix mix;
