@@ -46,6 +46,8 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run);
 void add_up(CLI::App& app, const Globals& globals, Action& run);
 void add_record(CLI::App& app, const Globals& globals, Action& run);
 void add_action(CLI::App& app, const Globals& globals, Action& run);
+void add_doctor(CLI::App& app, const Globals& globals, Action& run);
+void add_capture(CLI::App& app, const Globals& globals, Action& run);
 void add_version(CLI::App& app, const Globals& globals, Action& run);
 
 /// One line on stderr, and the status that fits the code.

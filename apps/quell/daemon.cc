@@ -89,7 +89,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonOptions options) {
 }
 
 Result<void> Daemon::open() {
-  QUELL_TRY(rules_, load_rules(options_.rules, options_.engine, options_.show_warnings));
+  QUELL_TRY(rules_, load_rules(options_.rules, options_.engine, options_.show_warnings, options_.rule_flags));
   QUELL_TRY(scope_, resolve_scope(options_.scope, *machine_, runtimes_));
   std::error_code error;
   const auto parent = std::filesystem::absolute(options_.data_dir, error).parent_path();
@@ -137,6 +137,10 @@ Result<void> Daemon::open_lane() {
   lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_, lookup);
   const DetectionPrinter printer(options_.format);
   sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
+  if (options_.flight.mode != CaptureMode::off) {
+    QUELL_TRY(flight_, Flight::open(options_.flight, options_.data_dir,
+                                    [this](const CaptureRef& capture) { sink_->attach(capture); }));
+  }
   capture::EbpfOptions sensor;
   sensor.scope = scope_.sensor;
   sensor.interest = detect::wanted_event_codes(*rules_->program);
@@ -148,6 +152,7 @@ Result<void> Daemon::open_lane() {
   lane.boot_id = machine_->boot_id();
   lane.hostname = host_name();
   lane.record_path = options_.record_path;
+  lane.flight = flight_.get();
   lane.clock = &system_clock();
   lane.lookup = lookup_.get();
   profile_ = options_.profile.make();
@@ -201,7 +206,7 @@ void Daemon::print_profile() const {
 }
 
 void Daemon::reload_rules() {
-  auto loaded = load_rules(options_.rules, options_.engine, options_.show_warnings);
+  auto loaded = load_rules(options_.rules, options_.engine, options_.show_warnings, options_.rule_flags);
   std::lock_guard lock(mutex_);
   if (!loaded) {
     ++failed_reloads_;

@@ -10,6 +10,7 @@
 #include "api/server.h"
 #include "apps/quell/detection_sink.h"
 #include "apps/quell/engine_flags.h"
+#include "apps/quell/flight.h"
 #include "apps/quell/live_lane.h"
 #include "apps/quell/rules.h"
 #include "apps/quell/scope.h"
@@ -24,13 +25,15 @@ namespace quell::cli {
 struct DaemonOptions {
   std::string scope;
   std::vector<std::string> rules;
+  RuleFlags rule_flags;
   detect::EngineOptions engine;
   ProfileFlags profile;
   std::string data_dir;
   api::TcpAddress listen;
   std::string record_path;
+  FlightOptions flight;
   StreamFormat format = StreamFormat::text;
-  os::RuntimeSockets sockets;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
   size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };
@@ -72,6 +75,7 @@ class Daemon {
   std::unique_ptr<os::ContainerLookup> lookup_;
   std::unique_ptr<DetectionSink> sink_;
   std::unique_ptr<detect::RuleProfile> profile_;  // null unless asked for
+  std::unique_ptr<Flight> flight_;                // null: switched off
   std::unique_ptr<LiveLane> lane_;
   std::unique_ptr<api::HttpServer> server_;
   WatchScope scope_;

@@ -1,5 +1,6 @@
 // What a running quell tells and does for those who ask over the API: health, metrics, actions, detections.
 #include "apps/quell/daemon.h"
+#include "apps/quell/health.h"
 
 namespace quell::cli {
 namespace {
@@ -15,6 +16,8 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
   const char* help = "Events that were not seen, by cause.";
   page.counter("quell_capture_lost_events_total", help, source.lost_ring_full, {{"cause", "ring_full"}});
   page.counter("quell_capture_lost_events_total", help, source.lost_scratch, {{"cause", "scratch"}});
+  page.gauge("quell_capture_last_loss_timestamp_seconds", "When an event was lost last; 0: never.",
+             static_cast<double>(status.last_loss_ns) / 1e9);
   page.counter("quell_capture_faults_total",
                "Events whose process memory could not be read: they came with empty parameters.", source.lost_fault);
   page.counter("quell_capture_foreign_abi_total", "32-bit and x32 system calls: counted, not decoded.",
@@ -36,6 +39,10 @@ void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
   page.counter("quell_enrich_forgotten_total", help, tables.fds_refused, {{"table", "fds"}, {"how", "refused"}});
   page.counter("quell_enrich_forgotten_total", help, tables.containers_refused,
                {{"table", "containers"}, {"how", "refused"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.forebears_refused,
+               {{"table", "creators"}, {"how", "refused"}});
+  page.counter("quell_enrich_lookalikes_total", "Times that a host's process was in a cgroup named like a container's.",
+               tables.lookalikes);
   page.counter("quell_enrich_lookups_total", "Unknown threads that were looked up in /proc.", tables.lookups);
   page.counter("quell_enrich_failed_lookups_total", "Unknown threads that were gone already.", tables.lookups_failed);
 }
@@ -75,46 +82,26 @@ api::ApiServices Daemon::services() {
 }
 
 api::Health Daemon::health() const {
-  api::Health health;
-  api::HealthItem sensor{.component = "sensor"};
-  api::HealthItem store{.component = "store"};
-  api::HealthItem rules{.component = "rules"};
-  if (!is_ready_) {
-    sensor.is_ready = false;
-    sensor.reason = "starting";
-    health.items = {sensor};
-    return health;
-  }
+  if (!is_ready_) return {.items = {{.component = "sensor", .is_ready = false, .reason = "starting"}}};
   const LaneStatus status = lane_->status();
-  if (is_stopping_) {
-    sensor.is_ready = false;
-    sensor.reason = "stopping";
-  } else if (!status.is_running) {
-    sensor.is_ready = false;
-    sensor.reason = "the sensor has ended";
-  } else if (status.source.lost() > 0) {
-    sensor.is_degraded = true;
-    sensor.reason = "events were lost: " + std::to_string(status.source.lost_ring_full) +
-                    " because the ring was full, " + std::to_string(status.source.lost_scratch) +
-                    " because they were too large";
-  }
-  store.reason = sink_->store_error();
-  store.is_degraded = !store.reason.empty();
+  api::Health health;
+  health.coverage = coverage_of(status);
+  health.items = {sensor_health(status, is_stopping_, system_clock().realtime_ns())};
+  const std::string store_error = sink_->store_error();
+  health.items.push_back({.component = "store", .is_degraded = !store_error.empty(), .reason = store_error});
   {
     std::lock_guard lock(mutex_);
-    rules.reason = reload_error_;
+    health.items.push_back({.component = "rules", .is_degraded = !reload_error_.empty(), .reason = reload_error_});
   }
-  rules.is_degraded = !rules.reason.empty();
-  health.items = {sensor, store, rules};
-  if (!status.record_error.empty()) {
+  add_runtime_health(lookup_->runtimes(), lookup_->counters().requests > 0, health.items);
+  if (!status.record_error.empty())
+    health.items.push_back({.component = "recording", .is_degraded = true, .reason = status.record_error});
+  if (sink_->is_stdout_gone())
     health.items.push_back(
-        {.component = "recording", .is_ready = true, .is_degraded = true, .reason = status.record_error});
-  }
-  if (sink_->is_stdout_gone()) {
-    health.items.push_back({.component = "stdout",
-                            .is_ready = true,
-                            .is_degraded = true,
-                            .reason = "nobody reads it; detections are in the store"});
+        {.component = "stdout", .is_degraded = true, .reason = "nobody reads it; detections are in the store"});
+  if (flight_ != nullptr) {
+    const std::string reason = flight_->files().error;
+    health.items.push_back({.component = "captures", .is_degraded = !reason.empty(), .reason = reason});
   }
   return health;
 }
@@ -144,6 +131,8 @@ void Daemon::collect(metrics::Page& page) const {
   page.gauge("quell_record_queued_detections", "Detections on their way to the store.",
              static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
+
+  if (flight_ != nullptr) collect_flight(status.flight, flight_->files(), page);
 
   const os::LookupCounters lookups = lookup_->counters();
   page.counter("quell_lookup_requests_total", "Containers asked for.", lookups.requests);

@@ -8,16 +8,18 @@
 #include "apps/quell/detection_printer.h"
 #include "apps/quell/engine_flags.h"
 #include "apps/quell/evaluator.h"
+#include "apps/quell/rule_flags.h"
 #include "apps/quell/rules.h"
 #include "capture/scap/reader.h"
+#include "capture/scenario/encode.h"
 
 namespace quell::cli {
 namespace {
 
 struct Options {
-  std::vector<std::string> files, rules;
+  std::vector<std::string> files, rules, names;
   bool stats = false, exit_on_detection = false, match_all = true;
-  std::string minimum_priority;
+  RuleFlagTexts rule_flags;
   ProfileFlags profile;
 };
 
@@ -110,6 +112,20 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
   return {};
 }
 
+/// "NAME=ADDRESS": what a domain name pointed to when the capture was taken.
+Result<void> tell_name(const detect::Program& program, const std::string& text) {
+  const size_t equals = text.find('=');
+  const auto address = equals == std::string::npos
+                           ? std::nullopt
+                           : capture::scenario::parse_ip(std::string_view(text).substr(equals + 1));
+  if (equals == 0 || !address) {
+    return Error{Code::invalid_argument,
+                 fmt::format("\"{}\" is no name and address, such as kubernetes.default=10.96.0.1", text), "--resolve"};
+  }
+  detect::tell_address(program, text.substr(0, equals), *address);
+  return {};
+}
+
 bool means_rules(const std::string& path) {
   const std::filesystem::path file(path);
   std::error_code ignored;
@@ -127,19 +143,12 @@ Exit detect(const Globals& globals, Options options) {
   }
   detect::EngineOptions engine_options;
   engine_options.match_all = options.match_all;
-  if (!options.minimum_priority.empty()) {
-    const auto priority = parse_priority(options.minimum_priority);
-    if (!priority) {
-      return fail({Code::invalid_argument,
-                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, "
-                               "informational, debug",
-                               options.minimum_priority),
-                   {}});
-    }
-    engine_options.minimum_priority = *priority;
-  }
-  const auto rules = load_rules(options.rules, engine_options, globals.verbose);
+  const auto flags = read_rule_flags(options.rule_flags, engine_options);
+  if (!flags) return fail(flags.error());
+  const auto rules = load_rules(options.rules, engine_options, globals.verbose, *flags);
   if (!rules) return fail(rules.error());
+  for (const std::string& name : options.names)
+    if (const auto told = tell_name(*(*rules)->program, name); !told) return fail(told.error());
 
   const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
   const std::unique_ptr<detect::RuleProfile> profile = options.profile.make();
@@ -182,8 +191,13 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
   add_rule_matching(*command, options->match_all);
   add_profile(*command, options->profile);
-  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
-      ->type_name("PRIORITY");
+  add_rule_flags(*command, options->rule_flags);
+  command
+      ->add_option("--resolve", options->names,
+                   "what a domain name in the rules pointed to then (a replay asks no name server)")
+      ->type_name("NAME=ADDRESS")
+      ->expected(1)
+      ->take_all();
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });
 }
 

@@ -22,7 +22,10 @@ Evaluator::Evaluator(enrich::StateTables& tables, detect::Engine& engine, Evalua
     changes_state_[code] = enrich::StateTables::acts_on(static_cast<EventCode>(code));
 }
 
-void Evaluator::load(const Snapshot& snapshot) { tables_.load(snapshot); }
+void Evaluator::load(const Snapshot& snapshot) {
+  if (flight_ != nullptr) flight_->reset();
+  tables_.load(snapshot);
+}
 
 void Evaluator::run(const EventBatch& batch) {
   Event event;
@@ -37,7 +40,9 @@ void Evaluator::run(const EventBatch& batch) {
 /// nobody's business: they are counted and left alone.
 bool Evaluator::passes(const EventBatch::Slot& slot) {
   const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
-  if (changes_state_[code] || recorder_ != nullptr || (!slot.state_only && engine_.looks_at(code))) return false;
+  if (changes_state_[code] || recorder_ != nullptr || flight_ != nullptr ||
+      (!slot.state_only && engine_.looks_at(code)))
+    return false;
   const auto tid = static_cast<int64_t>(quell::load<uint64_t>(slot.bytes + offsetof(EventHeader, tid)));
   if (!tables_.pass(code, tid, quell::load<uint64_t>(slot.bytes))) return false;
   number_ += slot.skipped_before + 1;
@@ -70,7 +75,12 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
     }
   }
   number_ += slot.skipped_before + 1;
+  if (flight_ != nullptr) {
+    tables_.settle();
+    flight_->before(event, tables_.thread(event.tid()));
+  }
   const EventContext& context = tables_.apply(event, number_);
+  if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
   if (slot.state_only) return;
   ++event_count_;
   for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);

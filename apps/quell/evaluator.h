@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "capture/flight/recorder.h"
 #include "capture/scap/writer.h"
 #include "detect/engine.h"
 #include "enrich/tables.h"
@@ -47,6 +48,8 @@ class Evaluator {
   /// From now on every event is written there, too; null ends it. Borrowed. A failing disk ends the recording with the
   /// writer's error in record_status(), never the detection.
   void record_to(capture::ScapWriter* writer) { recorder_ = writer; }
+  /// From now on every event goes past it, too; null ends it. Borrowed.
+  void fly_with(capture::flight::FlightRecorder* flight) { flight_ = flight; }
   const Result<void>& record_status() const { return record_status_; }
 
   uint64_t event_count() const { return event_count_; }
@@ -66,6 +69,7 @@ class Evaluator {
   const EvaluatorOptions options_;
   std::array<bool, kEventCodeCount> changes_state_;  // by code
   capture::ScapWriter* recorder_ = nullptr;
+  capture::flight::FlightRecorder* flight_ = nullptr;
   Result<void> record_status_;
   uint64_t number_ = 0;
   uint64_t event_count_ = 0;  // shown to the rules

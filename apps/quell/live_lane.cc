@@ -14,10 +14,10 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kFillTimeout = 100 * kMillisecond;
 constexpr uint64_t kFillTimeoutWhileHolding = 10 * kMillisecond;
 constexpr uint64_t kPublishInterval = 100 * kMillisecond;
-constexpr uint64_t kLossCheckInterval = 20 * kMillisecond;
 // Containers that were there before us are described before their first event is evaluated, if the runtime is quick
 // about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
+constexpr uint64_t kLastAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
 
 }  // namespace
@@ -30,6 +30,10 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
   }
   std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
   lane->engine_.profile_into(lane->options_.profile);
+  if (Flight* flight = lane->options_.flight) {
+    flight->attach(lane->tables_, *lane->rules_);
+    lane->evaluator_.fly_with(flight->recorder());
+  }
   lane->evaluator_.load(lane->source_->snapshot());
   lane->recorder_ = std::move(recorder);
   lane->evaluator_.record_to(lane->recorder_.get());
@@ -76,6 +80,8 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                         }
                         settle_identity(detection.process);
                         tell_losses(detection);
+                        if (options_.flight != nullptr)
+                          options_.flight->on_detection(detection, rules_->find(detection.rule));
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
                   .read_thread = options_.tables.read_thread}),
@@ -158,12 +164,10 @@ void LiveLane::tell_losses(Detection& detection) {
                                       detection.kernel_ns);
 }
 
-// The source sums up hundreds of counters: a burst of detections asks once.
 void LiveLane::observe_losses(uint64_t now_ns) {
-  if (now_ns < next_loss_check_ns_) return;
-  next_loss_check_ns_ = now_ns + kLossCheckInterval;
+  const capture::SourceCounters counters = source_->counters();
   const uint64_t before = coverage_.last_loss_ns();
-  coverage_.observe(now_ns, source_->counters().lost());
+  coverage_.observe(now_ns, counters.lost(), counters.last_loss_ns);
   if (coverage_.last_loss_ns() != before)
     losses_ = std::make_shared<const std::vector<LossSecond>>(coverage_.seconds());
 }
@@ -176,6 +180,10 @@ void LiveLane::apply_commands() {
     rules_ = std::exchange(new_rules_, nullptr);
   }
   engine_.swap(rules_->program);
+  if (options_.flight != nullptr) {
+    options_.flight->use(*rules_);
+    evaluator_.fly_with(options_.flight->recorder());
+  }
   ++rule_swaps_;
   if (auto changed = source_->set_interest(detect::wanted_event_codes(*rules_->program)); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
@@ -191,6 +199,7 @@ void LiveLane::evaluate() {
   if (now_ns < next_publish_ns_) return;
   next_publish_ns_ = now_ns + kPublishInterval;
   tables_.housekeep(options_.clock->realtime_ns());
+  if (options_.flight != nullptr) options_.flight->tick(options_.clock->realtime_ns(), source_->counters().lost());
   publish();
 }
 
@@ -203,11 +212,13 @@ void LiveLane::publish() {
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
   status.sent_incomplete = pending_.sent_incomplete();
+  if (options_.flight != nullptr) status.flight = options_.flight->status();
   status.completed_late = pending_.completed_late();
   status.not_completed = pending_.forgotten();
   status.held = pending_.waiting();
   status.awaited = pending_.late();
-  observe_losses(options_.clock->realtime_ns());
+  status.published_ns = options_.clock->realtime_ns();
+  observe_losses(status.published_ns);
   status.started_ns = coverage_.start_ns();
   status.last_loss_ns = coverage_.last_loss_ns();
   status.losses = losses_;
@@ -220,8 +231,12 @@ void LiveLane::publish() {
 
 Result<void> LiveLane::finish() {
   stopping_ = true;
-  take_answers();
+  // What is held gets a last chance: nobody completes it once we are gone.
+  const uint64_t limit_ns = options_.clock->monotonic_ns() + kLastAnswersPatience;
+  for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
+  if (options_.flight != nullptr) options_.flight->finish();
   publish();
   if (!recorder_) return {};
   evaluator_.record_to(nullptr);

@@ -10,6 +10,7 @@
 
 #include "apps/quell/coverage.h"
 #include "apps/quell/evaluator.h"
+#include "apps/quell/flight.h"
 #include "apps/quell/pending_detections.h"
 #include "apps/quell/rules.h"
 #include "base/metrics.h"
@@ -26,14 +27,16 @@ struct LaneStatus {
   uint64_t detections = 0;
   uint64_t rules = 0;
   uint64_t rule_swaps = 0;
-  uint64_t sent_incomplete = 0;                           // detections that went out without their container's metadata
-  uint64_t completed_late = 0;                            // of these, completed where they are stored
-  uint64_t not_completed = 0;                             // of these, forgotten for room before an answer came
-  uint64_t held = 0, awaited = 0;                         // detections now: not yet out; out and to be completed
-  uint64_t started_ns = 0;                                // wall clock
-  uint64_t last_loss_ns = 0;                              // wall clock; 0 while nothing was lost
+  uint64_t sent_incomplete = 0;    // detections that went out without their container's metadata
+  uint64_t completed_late = 0;     // of these, completed where they are stored
+  uint64_t not_completed = 0;      // of these, forgotten for room before an answer came
+  uint64_t held = 0, awaited = 0;  // detections now: not yet out; out and to be completed
+  uint64_t published_ns = 0;       // wall clock, of this copy: it stands still when the engine does
+  uint64_t started_ns = 0;         // wall clock
+  uint64_t last_loss_ns = 0;       // wall clock; 0 while nothing was lost
   std::shared_ptr<const std::vector<LossSecond>> losses;  // oldest first; null while nothing was lost
   uint64_t recorded_events = 0;
+  FlightStatus flight;
   std::string record_error;  // why the recording ended early; empty while all is well
   bool is_running = false;
 };
@@ -44,7 +47,8 @@ class LiveLane {
     enrich::Options tables;  // how /proc is read; on_new_container belongs to the lane
     std::string boot_id;
     std::string hostname;
-    std::string record_path;  // empty: nothing is recorded
+    std::string record_path;   // empty: nothing is recorded
+    Flight* flight = nullptr;  // borrowed; null: no flight recorder
     const Clock* clock = nullptr;
     detect::RuleProfile* profile = nullptr;  // borrowed; null: none is taken
     os::ContainerLookup* lookup = nullptr;   // borrowed; null: containers stay without metadata
@@ -97,7 +101,6 @@ class LiveLane {
   uint64_t next_publish_ns_ = 0;
   uint64_t rule_swaps_ = 0;
   Coverage coverage_;
-  uint64_t next_loss_check_ns_ = 0;
   std::shared_ptr<const std::vector<LossSecond>> losses_;
 
   // Synchronised by themselves.

@@ -100,6 +100,8 @@ Exit run(int argc, char** argv) {
   add_record(app, globals, action);
   add_rule(app, globals, action);
   add_action(app, globals, action);
+  add_doctor(app, globals, action);
+  add_capture(app, globals, action);
   add_version(app, globals, action);
 
   try {

@@ -19,6 +19,8 @@ namespace quell::cli {
 struct OutgoingDetection {
   Detection detection;
   bool is_update = false;
+  /// Not null: a capture has been finished; `detection` is empty then.
+  std::shared_ptr<const CaptureRef> finished_capture{};
 };
 
 /// What a runtime said of a container. `info` null: nothing, for `missing`; `is_final`: nobody asks again.

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "apps/quell/cli.h"
+#include "apps/quell/confine.h"
 #include "apps/quell/daemon.h"
 #include "apps/quell/live_tables.h"
 #include "base/text.h"
@@ -16,7 +17,8 @@ namespace {
 struct Options {
   std::string scope, out, duration;
   std::vector<std::string> rules, events;
-  os::RuntimeSockets sockets;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
+  bool only_scope = false;
 };
 
 /// Which events to take: all, those of the rules, or those named.
@@ -68,12 +70,17 @@ Exit record(const Globals& globals, const Options& options) {
   capture::EbpfOptions sensor;
   sensor.scope = scope->sensor;
   sensor.interest = *std::move(interest);
-  sensor.scan = scan_machine;
+  sensor.scan = [&]() -> Result<Snapshot> {
+    QUELL_TRY(Snapshot snapshot, scan_machine());
+    if (options.only_scope) confine(snapshot, *scope);
+    return snapshot;
+  };
   auto source = capture::open_ebpf(sensor);
   if (!source) return fail(source.error());
   os::ContainerLookup lookup(runtimes);
   LiveLane::Options lane_options;
   lane_options.tables = live_table_options(options.sockets.runc_roots);
+  if (options.only_scope) confine(lane_options.tables, *scope);
   lane_options.boot_id = machine->boot_id();
   lane_options.record_path = options.out;
   lane_options.clock = &system_clock();
@@ -130,6 +137,8 @@ void add_record(CLI::App& app, const Globals& globals, Action& run) {
       ->type_name("NAME,…")
       ->expected(1, -1)
       ->take_all();
+  command->add_flag("--only-scope", options->only_scope,
+                    "of processes outside of the scope, only the names of ancestors: no arguments, no environment");
   command->add_option("--docker-socket", options->sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->sockets.containerd, "containerd's socket")->type_name("PATH");
   command->callback([&globals, &run, options] { run = [&globals, options] { return record(globals, *options); }; });

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "apps/quell/cli.h"
+#include "apps/quell/rule_fields.h"
 #include "apps/quell/rule_lowered.h"
 #include "apps/quell/rules.h"
 #include "base/json.h"
@@ -16,7 +17,8 @@ namespace falco = detect::falco;
 
 struct Options {
   std::vector<std::string> paths;
-  std::string name, prefix;
+  std::string name;
+  FieldFilter fields;
 };
 
 /// One run of the loader over the files that the options name, everything it said included.
@@ -174,56 +176,7 @@ Exit explain(const Globals& globals, const Options& options) {
   return Exit::done;
 }
 
-std::string_view argument_text(detect::Arg arg) {
-  switch (arg) {
-    case detect::Arg::none: return "";
-    case detect::Arg::optional_index: return "[N], optional";
-    case detect::Arg::required_index: return "[N]";
-    case detect::Arg::optional_key: return "[KEY], optional";
-    case detect::Arg::required_key: return "[KEY]";
-  }
-  return "";
-}
-
-Exit fields(const Globals& globals, const Options& options) {
-  const auto format = output_format(globals, {"table", "json", "jsonl", "name"});
-  if (!format) return fail(format.error());
-  std::vector<std::string> items;
-  std::vector<std::string_view> names;
-  size_t shown = 0;
-  detect::for_each_field([&](const detect::FieldSpec& field) {
-    names.push_back(field.name);
-    if (!field.name.starts_with(options.prefix)) return;
-    ++shown;
-    if (*format == "name") {
-      fmt::print("{}\n", field.name);
-    } else if (*format == "table") {
-      fmt::print("{}{}  {}{}{}\n    {}\n", field.name,
-                 argument_text(field.arg).substr(0, argument_text(field.arg).find(',')), to_string(field.type),
-                 field.is_list ? " list" : "", (field.flags & detect::kDeprecated) != 0 ? ", deprecated" : "",
-                 field.doc);
-      if (!field.example.empty()) fmt::print("    example: {}\n", field.example);
-    } else {
-      JsonWriter out;
-      out.begin_object().text("name", field.name).text("type", to_string(field.type)).flag("is_list", field.is_list);
-      out.text("argument", argument_text(field.arg)).flag("filter_only", (field.flags & detect::kFilterOnly) != 0);
-      out.flag("output_only", (field.flags & detect::kOutputOnly) != 0)
-          .flag("deprecated", (field.flags & detect::kDeprecated) != 0);
-      out.text("description", field.doc).text("example", field.example).end_object();
-      items.push_back(out.take());
-    }
-  });
-  if (shown == 0) {
-    const std::string_view near = nearest(options.prefix, names);
-    return fail({Code::not_found,
-                 fmt::format("no field begins with \"{}\"{}", options.prefix,
-                             near.empty() ? std::string() : fmt::format("; did you mean \"{}\"?", near)),
-                 {}});
-  }
-  if (*format == "jsonl") fmt::print("{}\n", fmt::join(items, "\n"));
-  if (*format == "json") fmt::print("{{\"apiVersion\":\"quell/v1\",\"items\":[{}]}}\n", fmt::join(items, ","));
-  return Exit::done;
-}
+Exit fields(const Globals& globals, const Options& options) { return print_fields(globals, options.fields); }
 
 }  // namespace
 
@@ -258,10 +211,9 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
       ->required()
       ->type_name("");
   explain_command->add_option("-r,--rules", options->paths, paths_help)->type_name("PATH")->expected(1, -1)->take_all();
-  add("fields", "Fields that conditions and outputs can use", "  quell rule fields\n  quell rule fields fd. -o json",
-      fields)
-      ->add_option("PREFIX", options->prefix, "only fields whose name begins so")
-      ->type_name("");
+  add_field_filter(*add("fields", "Fields that conditions and outputs can use",
+                        "  quell rule fields proc.\n  quell rule fields --search directory --class fd", fields),
+                   options->fields);
 }
 
 }  // namespace quell::cli

@@ -14,10 +14,11 @@ const detect::Rule* LoadedRules::find(std::string_view name) const {
 }
 
 Result<std::shared_ptr<const LoadedRules>> load_rules(const std::vector<std::string>& paths,
-                                                      const detect::EngineOptions& options, bool show_warnings) {
+                                                      const detect::EngineOptions& options, bool show_warnings,
+                                                      const RuleFlags& flags) {
   auto loaded = std::make_shared<LoadedRules>();
   QUELL_TRY(loaded->files, find_rule_files(paths));
-  detect::falco::Loader loader(detect::semantics());
+  detect::falco::Loader loader(detect::semantics(), {.extra_outputs = flags.extra_outputs});
   size_t errors = 0;
   // All files are looked at, so that one run tells everything that is wrong.
   for (detect::falco::FileResult& file :
@@ -33,6 +34,12 @@ Result<std::shared_ptr<const LoadedRules>> load_rules(const std::vector<std::str
                  {}};
   }
   loaded->set = loader.rules();
+  for (const detect::falco::Selection& idle : detect::falco::select(loaded->set, flags.selections)) {
+    const bool by_name = idle.by == detect::falco::Selection::By::name;
+    fmt::print(stderr, "quell: warning: --{} {}{}: no rule {}; `quell rule list` shows them all\n",
+               idle.enable ? "enable" : "disable", by_name ? "" : "tag:", idle.pattern,
+               by_name ? "has such a name" : "has this tag");
+  }
   QUELL_TRY(loaded->program, detect::compile(loaded->set, options));
   return std::shared_ptr<const LoadedRules>(std::move(loaded));
 }

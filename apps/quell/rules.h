@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/quell/rule_flags.h"
 #include "base/result.h"
 #include "detect/engine.h"
 
@@ -25,9 +26,11 @@ struct LoadedRules {
 /// this binary was built in. Errors: not_found (a path, or no rules anywhere), permission_denied, io.
 Result<std::vector<std::string>> find_rule_files(const std::vector<std::string>& paths);
 
-/// Loads and compiles. Every error and warning of every file goes to stderr (warnings only if `show_warnings`).
+/// Loads, selects and compiles. Every error and warning of every file goes to stderr (warnings only if
+/// `show_warnings`); so does a selection that no rule fits.
 /// Errors: those of find_rule_files(); invalid_rules (the details were printed).
 Result<std::shared_ptr<const LoadedRules>> load_rules(const std::vector<std::string>& paths,
-                                                      const detect::EngineOptions& options, bool show_warnings);
+                                                      const detect::EngineOptions& options, bool show_warnings,
+                                                      const RuleFlags& flags = {});
 
 }  // namespace quell::cli

@@ -29,6 +29,22 @@ Response not_offered(std::string_view what) {
   return error_response(Error{Code::unsupported, fmt::format("this quell does not offer {}", what), {}});
 }
 
+std::string coverage_json(const Coverage& coverage) {
+  JsonWriter out;
+  out.begin_object();
+  out.integer("last_loss_ns", coverage.last_loss_ns).integer("lost", coverage.lost);
+  out.key("seconds").begin_array();
+  for (const auto& [second, lost] : coverage.seconds) {
+    out.begin_object();
+    out.integer("lost", lost).text("time", iso8601_utc(second * 1'000'000'000));
+    out.end_object();
+  }
+  out.end_array();
+  out.text("since", iso8601_utc(coverage.since_ns));
+  out.end_object();
+  return out.take();
+}
+
 std::string health_json(const Health& health, bool is_ready) {
   std::string items;
   for (const HealthItem& item : health.items) {
@@ -41,11 +57,11 @@ std::string health_json(const Health& health, bool is_ready) {
   }
   const bool is_degraded =
       std::any_of(health.items.begin(), health.items.end(), [](const HealthItem& item) { return item.is_degraded; });
-  return fmt::format(R"({{"apiVersion":"quell/v1","status":"{}","components":{{{}}}}})",
+  return fmt::format(R"({{"apiVersion":"quell/v1","status":"{}","components":{{{}}}{}}})",
                      !is_ready     ? "not_ready"
                      : is_degraded ? "degraded"
                                    : "ok",
-                     items);
+                     items, health.coverage ? ",\"coverage\":" + coverage_json(*health.coverage) : std::string());
 }
 
 Response get_healthz(const ApiServices& services, const Request&) {

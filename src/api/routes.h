@@ -3,9 +3,11 @@
 // as functions over model types, and an absent function is answered with 501.
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/http.h"
@@ -37,8 +39,16 @@ struct HealthItem {
   bool is_degraded = false;
   std::string reason = {};
 };
+/// In which seconds the sensor lost events: what it did not see then, nobody knows.
+struct Coverage {
+  uint64_t since_ns = 0;                               // wall clock, start of the sensor
+  uint64_t last_loss_ns = 0;                           // 0: none since
+  uint64_t lost = 0;                                   // events, since the start
+  std::vector<std::pair<uint64_t, uint64_t>> seconds;  // second since the epoch, events lost in it; oldest first
+};
 struct Health {
   std::vector<HealthItem> items;
+  std::optional<Coverage> coverage = {};
 };
 
 struct UndoRequest {

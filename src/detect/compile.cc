@@ -82,13 +82,17 @@ Result<std::vector<NodeId>> lower_rules(const RuleSet& rules, const EngineOption
   std::vector<NodeId> roots(rules.rules.size(), kNever);
   for (size_t i = 0; i < rules.rules.size(); ++i) {
     const Rule& rule = rules.rules[i];
-    Program::RuleOutput output{rule.name, rule.priority, rule.source, rule.tags, {}};
+    Program::RuleOutput output{rule.name, rule.priority, rule.source, rule.tags, {}, {}};
     if (rule.condition != nullptr && rule.source == "syscall") {
       const auto root = graph.lower(*rule.condition);
       if (!root) return Error{root.error().code, "rule '" + rule.name + "': " + root.error().message, rule.file};
       for (const Finding& finding : OutputTemplate::parse(rule.output, &output.output))
         if (finding.is_error)
           return Error{Code::invalid_rules, "rule '" + rule.name + "': " + finding.message, rule.file};
+      for (const ExtraField& field : rule.extra_fields) {
+        auto& [name, text] = output.extra_fields.emplace_back(field.name, OutputTemplate());
+        OutputTemplate::parse(field.text, &text);
+      }
       if (rule.enabled && rule.priority <= options.minimum_priority) {
         roots[i] = *root;
         ++program.enabled_rules;

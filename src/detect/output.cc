@@ -9,6 +9,7 @@
 namespace quell::detect {
 namespace {
 
+constexpr size_t kMaxToken = 512;   // bytes of a field's name with its dot argument
 constexpr size_t kMaxValue = 1023;  // bytes of a rendered list or payload; text is bounded by the event it comes from
 
 bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.'; }
@@ -69,10 +70,10 @@ std::optional<OperandCompilation> transformer_token(std::string_view text, size_
 // The longest field at the start of `text`.
 std::optional<CompiledOperand> field_token(std::string_view text, size_t& used) {
   size_t run = 0;
-  while (run < text.size() && is_name_char(text[run])) ++run;
+  while (run < std::min(text.size(), kMaxToken) && is_name_char(text[run])) ++run;
   for (size_t length = run; length > 0; --length) {
     const std::string_view name = text.substr(0, length);
-    if (name.back() == '.') continue;
+    if (name.back() == '.' || field_row(name) == nullptr) continue;
     std::optional<std::string> arg;
     size_t end = length;
     if (length == run && end < text.size() && text[end] == '[') {

@@ -40,6 +40,7 @@ class Program {
     std::string source;
     std::vector<std::string> tags;
     OutputTemplate output;
+    std::vector<std::pair<std::string, OutputTemplate>> extra_fields;  // an empty name: the field's own
   };
   std::vector<RuleOutput> rules;
 

@@ -33,6 +33,19 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
   out.kernel_ns = context.event->ts_ns();
   out.message = rule.output.render(x);
   rule.output.collect(x, out.output_fields);
+  for (const auto& [name, text] : rule.extra_fields) {
+    if (name.empty())
+      text.collect(x, out.output_fields);
+    else
+      out.output_fields.emplace_back(name, text.render(x));
+  }
+  if (!rule.extra_fields.empty()) {
+    std::stable_sort(out.output_fields.begin(), out.output_fields.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    out.output_fields.erase(std::unique(out.output_fields.begin(), out.output_fields.end(),
+                                        [](const auto& a, const auto& b) { return a.first == b.first; }),
+                            out.output_fields.end());
+  }
   constexpr std::string_view kTime = "evt.time";
   const auto place = std::lower_bound(out.output_fields.begin(), out.output_fields.end(), kTime,
                                       [](const auto& field, std::string_view name) { return field.first < name; });

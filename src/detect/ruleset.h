@@ -11,6 +11,12 @@
 
 namespace quell::detect {
 
+/// Something that goes to output_fields without standing in the output.
+struct ExtraField {
+  std::string name;  // empty: the field's own, and its value as it is; else the filled template as text
+  std::string text;  // a template: "%proc.pid"
+};
+
 struct Rule {
   std::string name;
   std::string description;
@@ -18,6 +24,7 @@ struct Rule {
   std::string condition_text;  // as written, appends included
   ExprPtr condition;           // resolved, never null: rules of unknown sources are left out
   std::string output;          // template, trimmed, without the leading '*'
+  std::vector<ExtraField> extra_fields;
   Priority priority = Priority::debug;
   std::vector<std::string> tags;  // sorted, unique
   bool enabled = true;

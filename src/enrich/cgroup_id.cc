@@ -135,4 +135,19 @@ std::optional<CgroupMatch> match_cgroups(std::string_view cgroups, std::span<con
   return found;
 }
 
+std::optional<CgroupMatch> match_enclosing(std::string_view cgroups, std::span<const std::string_view> namespaces) {
+  std::optional<CgroupMatch> found;
+  for_each_part(cgroups, [&](std::string_view part) {
+    const size_t equals = part.find('=');
+    if (found || equals == std::string_view::npos) return;
+    std::string_view path = part.substr(equals + 1);
+    for (size_t slash = path.rfind('/'); !found && slash != std::string_view::npos && slash > 0;
+         slash = path.rfind('/')) {
+      path = path.substr(0, slash);
+      found = match_cgroup_path(path, namespaces);
+    }
+  });
+  return found;
+}
+
 }  // namespace quell::enrich

@@ -32,4 +32,10 @@ std::optional<CgroupMatch> match_cgroup_path(std::string_view path,
 std::optional<CgroupMatch> match_cgroups(std::string_view cgroups,
                                          std::span<const std::string_view> namespaces = kContainerdNamespaces);
 
+/// The container that a path below a container's own belongs to: an init system inside makes such
+/// ("/docker/ID/a.service"). The innermost wins. Only for processes that are known to be cut off from the host: anybody
+/// can make such a path.
+std::optional<CgroupMatch> match_enclosing(std::string_view cgroups,
+                                           std::span<const std::string_view> namespaces = kContainerdNamespaces);
+
 }  // namespace quell::enrich

@@ -59,14 +59,14 @@ FdTable& StateTables::Impl::own_fds(Entry& owner) {
 bool StateTables::Impl::put_fd(Entry& owner, int64_t number, FdPtr fd) {
   if (number < 0) return false;
   FdTable& table = own_fds(owner);
-  if (table.find(number) == nullptr) {
-    if (table.size() >= options_.max_fds_per_process || fd_count_ >= options_.max_fds) {
-      ++counters_.fds_refused;
-      return false;
-    }
-    ++fd_count_;
+  const size_t before = table.size();
+  const bool is_full = before >= options_.max_fds_per_process || fd_count_ >= options_.max_fds;
+  if (is_full && table.find(number) == nullptr) {
+    ++counters_.fds_refused;
+    return false;
   }
   table.set(number, std::move(fd));
+  fd_count_ += table.size() - before;
   return true;
 }
 
@@ -147,23 +147,22 @@ void StateTables::Impl::opened(const Event& event, int64_t dirfd, std::string_vi
     held->code = 0;
   }
   if (!succeeded(context_)) return;
-  if (!is_normal_path(name)) {
-    Fd fd = file(flags, dev, ino);
-    if (!name.empty()) {
-      fd.name = absolute_path(name.front() == '/' ? std::string_view{} : directory_of(dirfd), name);
-      fd.name_raw = name;
-    }
-    return create_fd(*context_.result, std::move(fd));
-  }
   // The same files are opened over and over: what is known of one is shared.
   FdPtr& recent = recent_files_[file_hash(name, ino) % recent_files_.size()];
-  if (!recent || recent->ino != ino || recent->dev != dev || recent->open_flags != flags || recent->name != name) {
-    Fd fd = file(flags, dev, ino);
+  if (recent && recent->ino == ino && recent->dev == dev && recent->open_flags == flags && recent->name == name)
+    return create_fd(*context_.result, recent);
+  Fd fd = file(flags, dev, ino);
+  if (is_normal_path(name)) {
     fd.name = name;
     fd.given_is_name = true;
     recent = make_fd(std::move(fd));
+    return create_fd(*context_.result, recent);
   }
-  create_fd(*context_.result, recent);
+  if (!name.empty()) {
+    fd.name = absolute_path(name.front() == '/' ? std::string_view{} : directory_of(dirfd), name);
+    fd.name_raw = name;
+  }
+  create_fd(*context_.result, std::move(fd));
 }
 
 void StateTables::Impl::on_open(const Event& event) {

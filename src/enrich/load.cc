@@ -89,7 +89,8 @@ Fd StateTables::Impl::with_role(const Fd& fd, const std::vector<std::pair<int64_
       out.role = SocketRole::client;
     }
   }
-  if (out.l4 == L4Proto::tcp) out.flags |= kFdConnected;
+  // A role that is known came with the flags.
+  if (out.l4 == L4Proto::tcp && fd.role == SocketRole::none) out.flags |= kFdConnected;
   out.name = tuple_name(out.tuple);
   return out;
 }
@@ -98,12 +99,8 @@ Snapshot StateTables::Impl::snapshot() const {
   Snapshot out;
   out.machine = machine_;
   out.interfaces = interfaces_;
-  const UserDatabase& database = containers_.host().database;
-  for (const auto& [uid, user] : database.users) out.users.push_back(user);
-  for (const auto& [gid, group] : database.groups) out.groups.push_back(group);
+  view_.accounts(containers_.host(), out.users, out.groups);
   const auto by_tid = [](const auto& a, const auto& b) { return a.tid < b.tid; };
-  std::sort(out.users.begin(), out.users.end(), [](const User& a, const User& b) { return a.uid < b.uid; });
-  std::sort(out.groups.begin(), out.groups.end(), [](const Group& a, const Group& b) { return a.gid < b.gid; });
   threads_.for_each([&](const Entry& entry) {
     if (entry.dead && entry.first_member == nullptr) return;
     Thread& thread = out.threads.emplace_back(entry);

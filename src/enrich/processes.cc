@@ -141,8 +141,9 @@ void StateTables::Impl::join_container(Entry& entry, std::string_view cgroups) {
   entry.container_lookalike = false;
   auto match = match_cgroups(cgroups);
   std::string asked_id;
-  if (!match && options_.live && options_.container_of && in_pid_namespace(entry)) {
-    asked_id = options_.container_of(cgroups);
+  if (!match && options_.live && in_pid_namespace(entry)) {
+    match = match_enclosing(cgroups);
+    if (!match && options_.container_of) asked_id = options_.container_of(cgroups);
     if (!asked_id.empty()) match = named_container(asked_id, cgroups);
   }
   if (!match) return move_to(entry, containers_.host());

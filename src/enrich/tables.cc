@@ -24,6 +24,9 @@ const EventContext& StateTables::apply(const Event& event, uint64_t number) { re
 bool StateTables::acts_on(EventCode code) { return Impl::acts_on(code); }
 bool StateTables::pass(EventCode code, int64_t tid, uint64_t ts_ns) { return impl_->pass(code, tid, ts_ns); }
 void StateTables::housekeep(uint64_t now_ns) { impl_->housekeep(now_ns); }
+void StateTables::settle() {
+  if (impl_->has_deferred_) impl_->run_deferred();
+}
 Snapshot StateTables::snapshot() const { return impl_->snapshot(); }
 
 bool StateTables::set_container_info(std::string_view full_id, std::shared_ptr<const Container> info) {
@@ -31,6 +34,18 @@ bool StateTables::set_container_info(std::string_view full_id, std::shared_ptr<c
   if (slot == nullptr || slot->is_host()) return false;
   impl_->set_info(*slot, std::move(info));
   return true;
+}
+
+void StateTables::accounts(const ContainerSlot& container, std::vector<User>& users, std::vector<Group>& groups) const {
+  const UserDatabase& database = static_cast<const Slot&>(container).database;
+  for (const auto& [uid, user] : database.users) users.push_back(user);
+  for (const auto& [gid, group] : database.groups) groups.push_back(group);
+  std::sort(users.begin(), users.end(), [](const User& a, const User& b) { return a.uid < b.uid; });
+  std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.gid < b.gid; });
+}
+
+void StateTables::for_each_thread(const std::function<void(const Thread&)>& visit) const {
+  impl_->threads_.for_each(visit);
 }
 
 void StateTables::for_each_container(const std::function<void(const ContainerSlot&)>& visit) const {

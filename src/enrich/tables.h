@@ -96,6 +96,12 @@ class StateTables final : public StateView {
   /// Live: drops threads that went away unseen. Cheap; to be called between batches.
   void housekeep(uint64_t now_ns);
 
+  /// Carries out now what the last event ends, instead of with the next apply(): for who looks at the tables between.
+  void settle();
+
+  /// What is known of a container's users without asking anybody.
+  void accounts(const ContainerSlot& container, std::vector<User>& users, std::vector<Group>& groups) const;
+  void for_each_thread(const std::function<void(const Thread&)>& visit) const;
   /// Everything known now, in the form that load() and capture writers take.
   Snapshot snapshot() const;
   void for_each_container(const std::function<void(const ContainerSlot&)>& visit) const;

@@ -83,6 +83,7 @@ struct ContainerSlot {
   uint64_t first_seen_ns = 0;
   int64_t first_pid = -1;  // the process in which it was first seen
   std::shared_ptr<const Container> info;
+  mutable uint32_t flight_ring = 0;  // the flight recorder's: where this container's events are kept; 0: nowhere yet
   bool is_host() const { return full_id.empty(); }
 };
 

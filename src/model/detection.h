@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "model/capture_ref.h"
 #include "model/process.h"
 #include "model/severity.h"
 
@@ -60,6 +61,9 @@ struct Detection {
   LossWindow losses;
 
   std::string evidence_ref;  // "scap:PATH#NUMBER" or "live:BOOT_ID#NUMBER": the exact event behind it
+
+  /// What the flight recorder kept around it; null if nothing. Replaced in the store when the capture is complete.
+  std::shared_ptr<const CaptureRef> capture;
 
   Severity severity() const { return severity_of(priority); }
 };

@@ -192,6 +192,11 @@ std::string detection_to_json(const Detection& detection) {
     out.end_object();
   }
   out.end_array();
+  out.key("capture");
+  if (detection.capture != nullptr)
+    write_capture_ref(out, *detection.capture);
+  else
+    out.null();
   out.integer("completed_ns", detection.completed_ns);
   out.key("container");
   if (detection.container != nullptr)
@@ -274,6 +279,10 @@ Result<Detection> detection_from_json(std::string_view text) {
   out.container_missing_detail = ours.at("container_missing_detail").str();
   out.completed_ns = ours.at("completed_ns").u64();
   out.losses = read_losses(ours.at("losses"));
+  if (ours.at("capture").object() != nullptr) {
+    QUELL_TRY(CaptureRef capture, read_capture_ref(ours.at("capture")));
+    out.capture = std::make_shared<const CaptureRef>(std::move(capture));
+  }
   out.evidence_ref = ours.at("evidence").str();
   return out;
 }

@@ -6,6 +6,12 @@
 
 namespace quell {
 
+uint64_t Param::u64_of_odd_width() const {
+  uint64_t value = 0;
+  if (len != 0) std::memcpy(&value, data, std::min<size_t>(len, sizeof value));
+  return value;
+}
+
 void Event::locate(const uint8_t* bytes, Event& out) {
   const auto header = load<EventHeader>(bytes);
   const EventSpec& spec = kEventTable[header.type];
@@ -17,6 +23,7 @@ void Event::locate(const uint8_t* bytes, Event& out) {
     for (uint32_t i = 0; i < count; ++i) out.starts_[i + 1] = start += load<uint32_t>(lengths + 4 * i);
     out.params_ = lengths + size_t{header.nparams} * 4;
   } else {
+#pragma GCC unroll 4
     for (uint32_t i = 0; i < count; ++i) out.starts_[i + 1] = start += load<uint16_t>(lengths + 2 * i);
     out.params_ = lengths + size_t{header.nparams} * 2;
   }

@@ -37,17 +37,21 @@ struct Param {
   std::span<const uint8_t> bytes() const { return {data, len}; }
   /// A number of at most 8 bytes, zero-extended or sign-extended from its width; 0 if empty.
   uint64_t u64() const {
-    uint64_t value = 0;
-    if (len != 0) std::memcpy(&value, data, len < 8 ? len : 8);
-    return value;
+    switch (len) {
+      case 8: return load<uint64_t>(data);
+      case 4: return load<uint32_t>(data);
+      case 2: return load<uint16_t>(data);
+      case 1: return *data;
+      default: return u64_of_odd_width();
+    }
   }
   int64_t i64() const {
+    if (len == 8) return load<int64_t>(data);
     switch (len) {
       case 1: return load<int8_t>(data);
       case 2: return load<int16_t>(data);
       case 4: return load<int32_t>(data);
-      case 8: return load<int64_t>(data);
-      default: return static_cast<int64_t>(u64());
+      default: return static_cast<int64_t>(u64_of_odd_width());
     }
   }
   /// Text up to its first NUL.
@@ -55,6 +59,7 @@ struct Param {
     const auto* from = reinterpret_cast<const char*>(data);
     return {from, len == 0 ? 0 : strnlen(from, len)};
   }
+  uint64_t u64_of_odd_width() const;
 };
 
 class Event {

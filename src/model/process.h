@@ -96,6 +96,7 @@ struct Thread {
   /// comm and args joined with spaces, built once per change.
   std::string_view cmdline() const;
   mutable PredicateCache predicates;
+  mutable uint64_t noted_in = 0;  // the flight recorder's: the segment in which this state was noted last
 
  private:
   mutable std::string cmdline_;

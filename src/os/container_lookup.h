@@ -54,7 +54,7 @@ struct RuntimeHealth {
   std::string name;
   bool is_present = false;   // there is a socket, or a state folder
   bool is_answering = true;  // false after two silences in a row, or one refusal; true while it was never asked
-  std::string error;         // of the last failure; empty while it answers
+  std::string error = {};    // of the last failure; empty while it answers
 };
 
 /// request() and poll() belong to any thread, usually the engine's; neither ever waits for a runtime. Answers wait

@@ -33,7 +33,7 @@ class ContainerdRuntime final : public Runtime {
   Result<void> start(const std::string& id) const override;
   Result<void> set_restart_policy(const std::string& id, const std::string& policy) const override;
 
- private:
+  // Its messages, as they come from the socket.
   struct Record {  // containerd.services.containers.v1.Container
     std::string runtime_namespace, id, image, spec_json;
     std::map<std::string, std::string> labels;
@@ -45,7 +45,11 @@ class ContainerdRuntime final : public Runtime {
     int64_t pid = -1;
     TaskState state = TaskState::unknown;
   };
+  /// What is malformed leaves its default.
+  static Record read_record(std::string_view bytes, const std::string& runtime_namespace);
+  static Task read_task(std::string_view bytes);
 
+ private:
   Result<std::string> call(const std::string& runtime_namespace, const char* method, const ProtoWriter& message) const;
   Result<std::vector<std::string>> namespaces() const;
   Result<std::vector<Record>> records(const std::string& runtime_namespace) const;
@@ -64,8 +68,6 @@ class ContainerdRuntime final : public Runtime {
   /// Returns the state of a container that has no task any more, or not yet.
   ContainerStatus::State add_pod_facts(const Record& record, Container& container) const;
 
-  static Record read_record(std::string_view bytes, const std::string& runtime_namespace);
-  static Task read_task(std::string_view bytes);
   static std::string display_name(const Record& record);
 
   const UnixPeer peer_;

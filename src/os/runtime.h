@@ -59,6 +59,12 @@ struct RuntimeSockets {
   uint32_t timeout_ms = 5000;  // of one request; a stop may take its grace longer
 };
 
+/// Where runtimes are known to listen: Docker and podman (its Docker API), containerd as distributions and Kubernetes
+/// flavours place it.
+std::vector<std::string> known_runtime_sockets();
+/// The usual sockets; where one of them is not there and another known one is, that.
+RuntimeSockets find_runtime_sockets();
+
 /// Every runtime whose socket path is configured (a missing socket is found at the first call: runtimes come and go).
 std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets);
 /// The same and, last, runc's state: all who can tell of a container, also those who cannot act on it.

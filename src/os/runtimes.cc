@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "os/containerd.h"
 #include "os/docker.h"
@@ -8,6 +10,38 @@
 #include "os/runtime.h"
 
 namespace quell::os {
+
+namespace {
+
+// The first that is there is taken.
+constexpr const char* kDockerSockets[] = {"/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock"};
+constexpr const char* kContainerdSockets[] = {"/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock",
+                                              "/run/host-containerd/containerd.sock", "/run/k0s/containerd.sock",
+                                              "/var/snap/microk8s/common/run/containerd.sock"};
+
+template <typename Paths>
+void take_first_there(const Paths& paths, std::string& socket) {
+  for (const char* path : paths) {
+    if (::access(path, F_OK) != 0) continue;
+    socket = path;
+    return;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> known_runtime_sockets() {
+  std::vector<std::string> out(std::begin(kDockerSockets), std::end(kDockerSockets));
+  out.insert(out.end(), std::begin(kContainerdSockets), std::end(kContainerdSockets));
+  return out;
+}
+
+RuntimeSockets find_runtime_sockets() {
+  RuntimeSockets sockets;
+  take_first_there(kDockerSockets, sockets.docker);
+  take_first_there(kContainerdSockets, sockets.containerd);
+  return sockets;
+}
 
 std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets) {
   std::vector<std::unique_ptr<Runtime>> runtimes;

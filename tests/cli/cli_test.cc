@@ -44,6 +44,10 @@ TEST_F(Cli, HelpOfEveryCommandBeginsWithTwoExamples) {
                                                           {"action", "undo"},
                                                           {"action", "list"},
                                                           {"action", "show"},
+                                                          {"capture"},
+                                                          {"capture", "list"},
+                                                          {"capture", "show"},
+                                                          {"capture", "export"},
                                                           {"version"}};
   for (std::vector<std::string> command : commands) {
     std::string name = "  quell";
@@ -275,6 +279,28 @@ TEST_F(Cli, DamagedCaptureIsEvaluatedAsFarAsItIsSound) {
   EXPECT_FALSE(result.out.empty());
   EXPECT_TRUE(result.err.starts_with("quell: error: " + cut)) << result.err;
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+}
+
+TEST_F(Cli, ReplayIsToldWhatNamesPointedTo) {
+  const std::string rules = folder_.file("rules.yaml",
+                                         "- rule: Neighbour\n"
+                                         "  desc: a name\n"
+                                         "  condition: evt.type = connect and fd.sip.name = neighbour.example\n"
+                                         "  output: connected\n"
+                                         "  priority: NOTICE\n");
+  for (const char* bad : {"neighbour.example", "=127.0.0.1", "neighbour.example=nowhere"}) {
+    const Finished refused = run({"detect", "none.scap", "--rules", rules, "--resolve", bad});
+    EXPECT_EQ(refused.status, 2) << bad;
+    EXPECT_NE(refused.err.find("--resolve"), std::string::npos) << refused.err;
+  }
+  const std::string capture = sample("connect_localhost.scap");
+  if (capture.empty()) {
+    std::puts("SKIPPED: QUELL_TEST_DATA is not set");
+    GTEST_SKIP();
+  }
+  EXPECT_EQ(run({"detect", capture, "--rules", rules}).out, "");
+  EXPECT_NE(run({"detect", capture, "--rules", rules, "--resolve", "neighbour.example=127.0.0.1"}).out, "");
+  EXPECT_EQ(run({"detect", capture, "--rules", rules, "--resolve", "neighbour.example=127.0.0.2"}).out, "");
 }
 
 TEST_F(Cli, ReaderThatGoesAwayIsAnErrorNotACrash) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <functional>
+
 #include "base/json.h"
 #include "process.h"
 
@@ -159,6 +161,59 @@ TEST_F(Up, HangupReadsTheRulesAgainAndABrokenFileChangesNothing) {
   EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("status").str(), "ok");
   up.signal(SIGINT);
   EXPECT_EQ(up.wait(), 0);
+}
+
+TEST_F(Up, KeepsWhatSurroundsADetectionAndCleansUpAfterACrash) {
+  std::string asking = kRules;
+  asking += "  capture: true\n";
+  folder_.file("rules.yaml", asking);
+  const auto parts = [&](const std::string& extension) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(data_dir() + "/captures", error))
+      if (entry.path().extension() == extension) names.push_back(entry.path().string());
+    return names;
+  };
+  const auto becomes = [](const std::function<bool()>& condition) {
+    for (int i = 0; i < 200 && !condition(); ++i) usleep(50'000);
+    return condition();
+  };
+  {
+    Process up(folder_, up_arguments({"--capture-after", "5m"}), "killed");
+    ASSERT_TRUE(up.says("http://")) << up.err();
+    inside("true > " + folder_.path() + "/quell-up-marker-5");
+    ASSERT_TRUE(up.says("quell-up-marker-5", std::chrono::seconds(20))) << up.err();
+    ASSERT_TRUE(becomes([&] { return !parts(".part").empty(); })) << up.err();
+    up.signal(SIGKILL);
+    up.wait();
+    EXPECT_FALSE(parts(".part").empty());
+    EXPECT_TRUE(parts(".scap").empty()) << "nothing that is not whole has the final name";
+  }
+  Process up(folder_, up_arguments({"--capture-after", "300ms"}), "again");
+  ASSERT_TRUE(up.says("http://")) << up.err();
+  EXPECT_TRUE(parts(".part").empty());
+  std::string status;
+  EXPECT_NE(get(address(up) + "/metrics", status).find("quell_flight_leftover_files_total 1"), std::string::npos);
+  inside("ls /etc > /dev/null; true > " + folder_.path() + "/quell-up-marker-6; ls /usr > /dev/null");
+  ASSERT_TRUE(up.says("quell-up-marker-6", std::chrono::seconds(20))) << up.err();
+  ASSERT_TRUE(becomes([&] { return parts(".scap").size() == 1; })) << up.err();
+  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("status").str(), "ok");
+  up.signal(SIGTERM);
+  EXPECT_EQ(up.wait(), 0) << up.err();
+
+  const Finished replay = quell(folder_, {"detect", parts(".scap").at(0), "--rules", rules_, "-o", "json"});
+  EXPECT_EQ(replay.status, 0) << replay.err;
+  const auto live = Json::parse(up.out().substr(0, up.out().find('\n')));
+  const auto replayed = Json::parse(replay.out.substr(0, replay.out.find('\n')));
+  ASSERT_TRUE(live && replayed) << replay.out;
+  EXPECT_EQ(live->at("output_fields").dump(), replayed->at("output_fields").dump());
+
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--capture", "some"},
+                                                {"--capture-priority", "high"},
+                                                {"--capture-memory", "1K"},
+                                                {"--capture-before", "soon"},
+                                                {"--capture-disk", "much"}})
+    EXPECT_EQ(quell(folder_, up_arguments(wrong)).status, 2) << wrong[0];
 }
 
 TEST_F(Up, RecordsForAWhile) {

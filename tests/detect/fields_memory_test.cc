@@ -1,7 +1,5 @@
 // Fields that remember something from one event to the next.
-#include <gtest/gtest.h>
-
-#include "fields_world.h"
+#include "fields_print.h"
 
 namespace quell::detect {
 namespace {

@@ -9,9 +9,9 @@
 
 #include "detect/engine.h"
 #include "detect/falco/condition_parser.h"
-#include "detect/output.h"
 #include "detect/predicate.h"
 #include "fields_cases.h"
+#include "fields_print.h"
 
 namespace quell::detect {
 namespace {

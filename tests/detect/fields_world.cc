@@ -2,11 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
-
-#include "detect/output.h"
 
 namespace quell::detect {
 namespace {
@@ -24,7 +20,7 @@ FdPtr file(std::string name, FdType type = FdType::file) {
   fd.type = type;
   fd.name = name;
   fd.name_raw = std::move(name);
-  return boost::make_local_shared<const Fd>(fd);
+  return make_fd(fd);
 }
 
 std::string list(std::initializer_list<std::string_view> parts) {
@@ -367,7 +363,7 @@ World::World() {
   Fd pipe;
   pipe.type = FdType::fifo;
   pipe.name = "";
-  fds.set(1, boost::make_local_shared<const Fd>(pipe));
+  fds.set(1, make_fd(pipe));
   Fd shadow;
   shadow.type = FdType::file;
   shadow.name = "/etc/shadow";
@@ -375,7 +371,7 @@ World::World() {
   shadow.dev = 0xFD01;
   shadow.ino = 131073;
   shadow.flags = kFdUpperLayer;
-  fds.set(3, boost::make_local_shared<const Fd>(shadow));
+  fds.set(3, make_fd(shadow));
   fds.set(4, file("/etc/ssh", FdType::directory));
   Fd socket;
   socket.type = FdType::ipv4;
@@ -384,7 +380,7 @@ World::World() {
   socket.flags = kFdConnected;
   socket.tuple = {ip("10.0.0.7"), ip("203.0.113.9"), 41000, 443};
   socket.name = "10.0.0.7:41000->203.0.113.9:443";
-  fds.set(5, boost::make_local_shared<const Fd>(socket));
+  fds.set(5, make_fd(socket));
   Fd server;
   server.type = FdType::ipv6_server;
   server.l4 = L4Proto::tcp;
@@ -392,17 +388,17 @@ World::World() {
   server.tuple.source = ip("::1");
   server.tuple.source_port = 8080;
   server.name = "::1:8080";
-  fds.set(6, boost::make_local_shared<const Fd>(server));
+  fds.set(6, make_fd(server));
   Fd unix_socket;
   unix_socket.type = FdType::unix_socket;
   unix_socket.name = "ff00->ff01 /run/app.sock";
-  fds.set(7, boost::make_local_shared<const Fd>(unix_socket));
+  fds.set(7, make_fd(unix_socket));
   fds.set(8, file("/dev/log", FdType::unix_socket));
   Fd udp;
   udp.type = FdType::ipv4;
   udp.l4 = L4Proto::udp;
   udp.tuple = {ip("10.0.0.7"), ip("10.0.0.8"), 500, 53};
-  fds.set(9, boost::make_local_shared<const Fd>(udp));
+  fds.set(9, make_fd(udp));
 
   Thread& worker = add(kWorker, kSshd, "bash", host_);
   worker.pid = kShell;
@@ -443,14 +439,6 @@ Scene::Scene(const World& world, Happening what, uint64_t number, uint64_t ts_ns
   context.fd_number = descriptor_of(what);
   if (context.fd_number >= 0) context.fd = context.thread->group().fds->find(context.fd_number);
   if (what == Happening::container_added) context.container_event = &world.pod_info();
-}
-
-std::string printed(const std::string& text, const Scene& scene, FieldMemory* memory) {
-  OutputTemplate out;
-  for (const Finding& finding : OutputTemplate::parse(text, &out))
-    EXPECT_FALSE(finding.is_error) << text << ": " << finding.message;
-  Arena arena;
-  return out.render({scene.context, arena, memory});
 }
 
 }  // namespace quell::detect

@@ -106,7 +106,4 @@ struct Scene {
   EventContext context;
 };
 
-/// What an output with this text prints.
-std::string printed(const std::string& text, const Scene& scene, FieldMemory* memory = nullptr);
-
 }  // namespace quell::detect

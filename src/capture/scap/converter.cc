@@ -271,7 +271,9 @@ void Converter::store(const LooseEvent& event) {
   }
 }
 
-void Converter::forget_thread(uint64_t tid) { stored_.erase(tid); }
+void Converter::forget_thread(uint64_t tid) {
+  if (!stored_.empty()) stored_.erase(tid);
+}
 
 void Converter::clear() { stored_.clear(); }
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kCommLimit = 15;  // what the kernel keeps of a name
 constexpr uint64_t kHourNs = 3600ull * 1'000'000'000ull;
+constexpr uint64_t kMaxAgeNs = 365 * 24 * kHourNs;
 constexpr uint32_t kFirstUserId = 1000;
 
 /// NUL-separated, with the final NUL, from a text (split at spaces) or a sequence.
@@ -451,6 +452,7 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
   QUELL_CHECK(set_user(image, map, container));
   QUELL_CHECK(set_capabilities(image, map));
   QUELL_TRY(const uint64_t age_ns, map.get_u64("proc.duration", 0));
+  if (age_ns > kMaxAgeNs) return map.find("proc.duration")->error("is more than a year ago");
   QUELL_TRY(Thread * parent, make_parent(map, image, container));
   if (image.pid < 0) {
     while (pids_.contains(next_pid_)) ++next_pid_;
@@ -478,6 +480,8 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
     before.exe_ino = before.exe_ino_ctime_ns = before.exe_ino_mtime_ns = 0;
   }
   QUELL_CHECK(set_descriptors(actor, map));
+  if (age_ns > 0 && !actor.fds.empty())
+    return map.error("a process that begins within the scenario (proc.duration) opens its descriptors there, too");
   actors_.push_back(std::move(actor));
   return &actors_.back();
 }

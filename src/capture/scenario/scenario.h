@@ -13,7 +13,7 @@
 //   near_miss: [{rule: Interactive shell in container, event: 2, because: the host is no container}]
 //
 // The keys are the names that rules use. What they mean here:
-//   evt.type            the event; its current version with every parameter of the schema, empty where nothing is said
+//   evt.type            the event, in its current version; where nothing is said, numbers are 0 and texts empty
 //   evt.arg.NAME        a parameter by its schema name, in the form rules see it (O_WRONLY|O_CREAT, S_ISUID, AF_PACKET)
 //   evt.res, evt.rawres SUCCESS (default), an errno name, or the number
 //   evt.is_open_read, evt.is_open_write    add O_RDONLY, O_WRONLY to the flags of an open; read is the default

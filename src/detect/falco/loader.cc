@@ -69,7 +69,7 @@ FileResult Loader::load(std::string name, std::string text) {
   Reader reader(semantics_, options_.plugins, store, result);
   reader.read(**file);
   if (reader.wants_another_engine()) return result;
-  Compiled compiled = compile_store(store, semantics_, options_.extra_outputs, reader.failed(), result);
+  Compiled compiled = compile_store(store, semantics_, options_.extra_outputs, reader, result);
   if (!result.successful()) return result;
   store_ = std::move(store);
   compiled_ = std::move(compiled);

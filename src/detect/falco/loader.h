@@ -24,7 +24,7 @@
 namespace quell::detect::falco {
 
 struct LoaderOptions {
-  std::vector<ExtraOutput> extra_outputs;
+  std::vector<ExtraOutput> extra_outputs = {};
   std::vector<Plugin> plugins = builtin_plugins();
 };
 
@@ -82,8 +82,8 @@ struct Selection {
   std::string pattern;  // name: `*` stands for any text, the whole name must match; tag: as is
 };
 
-/// Applies the selections in order: a later one overrides an earlier one.
-void select(RuleSet& rules, std::span<const Selection> selections);
+/// Applies the selections in order: a later one overrides an earlier one. Gives those that no rule fits.
+std::vector<Selection> select(RuleSet& rules, std::span<const Selection> selections);
 
 /// Reads `[{enable: {rule: "glob"}}, {disable: {tag: t}}]`. Errors: invalid_argument with the place.
 Result<std::vector<Selection>> read_selections(const yaml::Node& node);

@@ -26,6 +26,8 @@ class Reader {
   /// Every problem goes to the result; an item with an error changes nothing in the store.
   void read(const yaml::File& file);
   const FailedNames& failed() const { return failed_; }
+  /// Rules that were refused for one of their keys: the rest of them is worth checking too.
+  const std::vector<RuleDefinition>& refused_rules() const { return refused_; }
   /// True if the file asks for an engine or plugin that this is not: what follows from that is not worth saying.
   bool wants_another_engine() const { return wants_another_engine_; }
 
@@ -53,6 +55,8 @@ class Reader {
   bool append_rule(const Context& context, const yaml::Node& item, const std::string& name);
   bool override_rule(const Context& context, const yaml::Node& item, const std::string& name,
                      const Overrides& overrides);
+  /// Keeps what could be read of a rule that is not defined; false.
+  bool refuse(RuleDefinition rule);
   bool check_same_source(const Context& context, const yaml::Node& item, const RuleDefinition& earlier);
   bool read_tags(const Context& context, const yaml::Node& item, std::set<std::string>& tags);
   bool read_priority(const Context& context, const yaml::Node& item, Priority& priority);
@@ -92,6 +96,7 @@ class Reader {
   Store& store_;
   FileResult& result_;
   FailedNames failed_;
+  std::vector<RuleDefinition> refused_;
   bool wants_another_engine_ = false;
 };
 

@@ -49,27 +49,19 @@ std::span<const FieldClass> field_classes() {
   return kClasses;
 }
 
-namespace {
-
-// Cuts `name` at dots from the right until what is left is a field's name; null if nothing is.
-const FieldSpec* row_at_head(std::string_view name, std::string_view& head) {
-  head = name;
-  const FieldSpec* row = row_named(head);
-  while (row == nullptr) {
-    const size_t dot = head.rfind('.');
-    if (dot == std::string_view::npos) break;
-    head = head.substr(0, dot);
-    row = row_named(head);
+const FieldSpec* field_row(std::string_view name) {
+  // Cut at dots from the right until what is left is a name.
+  for (;;) {
+    if (const FieldSpec* row = row_named(name)) return row;
+    const size_t dot = name.rfind('.');
+    if (dot == std::string_view::npos) return nullptr;
+    name = name.substr(0, dot);
   }
-  return row;
 }
 
-}  // namespace
-
 FieldLookup find_field(std::string_view name, const std::optional<std::string>& arg) {
-  std::string_view head;
-  const FieldSpec* row = row_at_head(name, head);
-  const std::string_view rest = name.substr(head.size());
+  const FieldSpec* row = field_row(name);
+  const std::string_view rest = row == nullptr ? std::string_view{} : name.substr(row->name.size());
   if (row == nullptr || (!rest.empty() && ((row->flags & kDotArgument) == 0 || arg))) return {{}, unknown_field(name)};
 
   FieldRef ref;
@@ -111,8 +103,7 @@ FieldLookup find_field(std::string_view name, const std::optional<std::string>& 
 bool is_field_text(std::string_view text) {
   const size_t bracket = text.find('[');
   // Most texts are none; find_field() would look for what they resemble.
-  std::string_view head;
-  if (row_at_head(text.substr(0, bracket), head) == nullptr) return false;
+  if (field_row(text.substr(0, bracket)) == nullptr) return false;
   if (bracket == std::string_view::npos) return find_field(text, {}).field.has_value();
   if (text.back() != ']') return false;
   return find_field(text.substr(0, bracket), std::string(text.substr(bracket + 1, text.size() - bracket - 2)))

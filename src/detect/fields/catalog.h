@@ -36,6 +36,8 @@ struct FieldLookup {
   std::optional<FieldRef> field;
   Finding finding;  // valid when there is no field
 };
+/// The row that `name` belongs to, whatever its argument; null if there is none. Cheap, for those who only try.
+const FieldSpec* field_row(std::string_view name);
 FieldLookup find_field(std::string_view name, const std::optional<std::string>& arg);
 
 /// True if some field is called exactly this, or takes this as name plus dot argument.

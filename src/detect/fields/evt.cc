@@ -64,9 +64,8 @@ Value category(const Extract& x, const FieldArg&) {
     case FdType::unix_socket:
     case FdType::event:
     case FdType::signalfd:
-    case FdType::eventpoll:
     case FdType::inotify:
-    case FdType::timerfd: return Value::text("ipc");
+    case FdType::userfaultfd: return Value::text("ipc");
     default: return Value::text("unknown");
   }
 }
@@ -285,7 +284,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "evt.num", .type = Type::uint64, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.context.number); },
      .doc = "Running number of the event; the first is 1.", .example = "evt.num >= 0"},
     {.name = "evt.time", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", true)); },
-     .json = timestamp, .doc = "Local time of day with nanoseconds.", .example = "evt.time startswith \"03:\""},
+     .json = timestamp, .doc = "Local time of day with nanoseconds; a number (ns since the epoch) in JSON.", .example = "evt.time startswith \"03:\""},
     {.name = "evt.time.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", false)); },
      .json = timestamp, .doc = "Local time of day.", .example = "evt.time.s = \"10:20:30\""},
     {.name = "evt.time.iso8601", .get = iso8601, .json = timestamp, .doc = "UTC date and time with nanoseconds, ISO 8601.", .example = "evt.time.iso8601 startswith 2024-05-01"},
@@ -354,10 +353,10 @@ constexpr FieldSpec kFields[] = {
     {.name = "evt.deltatime", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta)); },
      .doc = "ns since the event before this one that the rules (in an output: that output) looked at for this field; 0 the first time.", .example = "evt.deltatime > 1000000000"},
     {.name = "evt.deltatime.s", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta_s) / kSecond); },
-     .doc = "Whole seconds of that time.", .example = "evt.deltatime.s >= 10"},
+     .doc = "Whole seconds of evt.deltatime.", .example = "evt.deltatime.s >= 10"},
     {.name = "evt.deltatime.ns", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta_ns) % kSecond); },
      .print = [](const Extract& x, const FieldArg&) { return nine_digits(x, delta(x, Remembered::delta_ns) % kSecond); }, .json = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta_ns) % kSecond); },
-     .doc = "Nanosecond remainder of that time, nine digits in outputs.", .example = "evt.deltatime.ns > 0"},
+     .doc = "Nanosecond remainder of evt.deltatime, nine digits in outputs.", .example = "evt.deltatime.ns > 0"},
     {.name = "evt.latency", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency = 0"},
     {.name = "evt.latency.s", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency.s = 0"},
     {.name = "evt.latency.ns", .type = Type::reltime, .flags = kDeprecated, .get = zero, .print = [](const Extract& x, const FieldArg&) { return nine_digits(x, 0); }, .json = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency.ns = 0"},
@@ -367,11 +366,11 @@ constexpr FieldSpec kFields[] = {
     {.name = "evt.outputtime", .flags = kOutputOnly, .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", true)); }, .json = timestamp,
      .doc = "The time in front of text detections: local time of day with nanoseconds.", .example = "%evt.outputtime"},
     {.name = "evt.count", .type = Type::uint32, .get = [](const Extract&, const FieldArg&) { return Value::number(1); }, .doc = "Always 1.", .example = "evt.count = 1"},
-    {.name = "evt.count.error", .type = Type::uint32, .get = error_count<Errors::any>, .doc = "1 if failed, 0 if not.", .example = "evt.count.error = 1", .events = "system calls with a return value"},
-    {.name = "evt.count.error.file", .type = Type::uint32, .get = error_count<Errors::file>, .doc = "Same, for files only.", .example = "evt.count.error.file = 1", .events = "calls on files and directories, opens"},
-    {.name = "evt.count.error.net", .type = Type::uint32, .get = error_count<Errors::net>, .doc = "Same, for sockets only.", .example = "evt.count.error.net = 1", .events = "calls on sockets, accept, connect"},
-    {.name = "evt.count.error.memory", .type = Type::uint32, .get = error_count<Errors::memory>, .doc = "Same, for memory calls only.", .example = "evt.count.error.memory = 1", .events = "mmap, munmap, brk and their kin"},
-    {.name = "evt.count.error.other", .type = Type::uint32, .get = error_count<Errors::other>, .doc = "Same, for the rest.", .example = "evt.count.error.other = 1", .events = "system calls that none of these counts"},
+    {.name = "evt.count.error", .type = Type::uint32, .get = error_count<Errors::any>, .doc = "1 if the call failed, 0 if not.", .example = "evt.count.error = 1", .events = "system calls with a return value"},
+    {.name = "evt.count.error.file", .type = Type::uint32, .get = error_count<Errors::file>, .doc = "1 if a call on a file failed, 0 if not.", .example = "evt.count.error.file = 1", .events = "calls on files and directories, opens"},
+    {.name = "evt.count.error.net", .type = Type::uint32, .get = error_count<Errors::net>, .doc = "1 if a call on a socket failed, 0 if not.", .example = "evt.count.error.net = 1", .events = "calls on sockets, accept, connect"},
+    {.name = "evt.count.error.memory", .type = Type::uint32, .get = error_count<Errors::memory>, .doc = "1 if a memory call failed, 0 if not.", .example = "evt.count.error.memory = 1", .events = "mmap, munmap, brk and their kin"},
+    {.name = "evt.count.error.other", .type = Type::uint32, .get = error_count<Errors::other>, .doc = "1 if any other call failed, 0 if not.", .example = "evt.count.error.other = 1", .events = "system calls that none of these counts"},
     {.name = "evt.count.exit", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) {
        return x.event().spec().dir == EventDir::exit ? Value::number(1) : Value{}; }, .doc = "1 for exit events.", .example = "evt.count.exit = 1", .events = "system calls"},
     {.name = "evt.count.procinfo", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().code() == ev::PROCINFO_E && x.thread() != nullptr && x.thread()->is_main() ? 1 : 0); },

@@ -48,6 +48,7 @@ enum FieldFlag : uint8_t {
   kDeprecated = 16,
   kNeedsFdClass = 32,  // absent on event types that have nothing to do with a descriptor
   kDotArgument = 64,   // the argument may also follow a dot: evt.arg.flags
+  kSuggested = 128,    // worth adding to every output
 };
 
 /// A field's argument, decoded once when a rule loads.

@@ -51,8 +51,7 @@ constexpr Row kRows[] = {
 };
 
 Value path_text(const Extract& x, const Path& path, bool raw) {
-  if (path.param == -2)
-    return x.context.fd == nullptr ? Value{} : Value::text(raw ? x.context.fd->given_name() : x.context.fd->name);
+  if (path.param == -2) return x.context.fd == nullptr ? Value{} : Value::text(x.context.fd->name);
   if (path.param < 0 || !x.event().carries(static_cast<size_t>(path.param))) return {};
   const std::string_view name = x.event().param(static_cast<size_t>(path.param)).text();
   if (name.empty()) return {};  // it could not be read
