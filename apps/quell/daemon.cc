@@ -29,6 +29,7 @@ sigset_t handled_signals() {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGUSR1);
   return set;
 }
 
@@ -177,6 +178,8 @@ Result<void> Daemon::open_lane() {
   lane.flight = flight_.get();
   lane.clock = &system_clock();
   lane.lookup = lookup_.get();
+  profile_ = options_.profile.make();
+  lane.profile = profile_.get();
   lane.start_ticks_of = [this](int64_t pid) {
     const auto facts = machine_->process_facts(pid);
     return facts ? facts->id.start_ticks : 0;
@@ -205,6 +208,7 @@ Result<void> Daemon::run() {
     const timespec patience{0, 200'000'000};
     const int number = sigtimedwait(&set, nullptr, &patience);
     if (number == SIGHUP) (void)rules_->reload(RuleReload::Cause::signal);
+    if (number == SIGUSR1) print_profile();
     rules_->tick();
     if (number == SIGINT || number == SIGTERM) is_stopping_ = true;
   }
@@ -214,7 +218,16 @@ Result<void> Daemon::run() {
   sink_->finish();
   server_->stop();
   worker_.reset();
+  if (profile_ != nullptr) print_profile();
   return ended;
+}
+
+void Daemon::print_profile() const {
+  if (profile_ == nullptr) {
+    log::warn("up", "no profile is taken; start with --profile");
+    return;
+  }
+  fmt::print(stderr, "{}", profile_table(profile_->report()));
 }
 
 }  // namespace quell::cli

@@ -8,6 +8,7 @@
 #include "api/routes.h"
 #include "api/server.h"
 #include "apps/quell/detection_sink.h"
+#include "apps/quell/engine_flags.h"
 #include "apps/quell/flight.h"
 #include "apps/quell/live_lane.h"
 #include "apps/quell/rule_reload.h"
@@ -25,6 +26,7 @@ struct DaemonOptions {
   std::vector<std::string> rules, exceptions;
   RuleFlags rule_flags;
   detect::EngineOptions engine;
+  ProfileFlags profile;
   std::string data_dir;
   api::TcpAddress listen;
   std::string record_path;
@@ -55,6 +57,7 @@ class Daemon {
   Result<void> open();
   Result<void> open_rules();
   Result<void> open_lane();
+  void print_profile() const;
   api::ApiServices services();
   api::Health health() const;
   void collect(metrics::Page& page) const;
@@ -71,7 +74,8 @@ class Daemon {
   std::unique_ptr<respond::Worker> worker_;
   std::unique_ptr<os::ContainerLookup> lookup_;
   std::unique_ptr<DetectionSink> sink_;
-  std::unique_ptr<Flight> flight_;  // null: switched off
+  std::unique_ptr<detect::RuleProfile> profile_;  // null unless asked for
+  std::unique_ptr<Flight> flight_;                // null: switched off
   std::unique_ptr<LiveLane> lane_;
   std::unique_ptr<api::HttpServer> server_;
   WatchScope scope_;

@@ -101,6 +101,10 @@ api::ApiServices Daemon::services() {
     query.since_ns = filter.since_ns;
     return store_->detections(query);
   };
+  services.rules_profile = [this]() -> Result<std::string> {
+    if (profile_ == nullptr) return Error{Code::not_found, "no profile is taken; start `quell up` with --profile", {}};
+    return profile_json(profile_->report());
+  };
   services.find_detection = [this](const std::string& id) { return store_->detection(id); };
   return services;
 }

@@ -22,6 +22,7 @@ struct Options {
   bool stats = false, exit_on_detection = false, match_all = true;
   RuleFlagTexts rule_flags;
   std::string fold_window;
+  ProfileFlags profile;
 };
 
 struct Totals {
@@ -80,13 +81,14 @@ Error located(Error error, const std::string& path) {
 
 /// Everything up to the end of the capture, or up to where it breaks.
 Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer,
-                    const NoiseOptions& noise_options, Totals& totals) {
+                    const NoiseOptions& noise_options, detect::RuleProfile* profile, Totals& totals) {
   // Standard input by its usual name.
   auto opened = capture::open_scap(path == "-" ? "/dev/stdin" : path);
   if (!opened) return located(opened.error(), path);
   const std::unique_ptr<capture::EventSource> source = *std::move(opened);
   enrich::StateTables tables({});
   detect::Engine engine(rules.program);
+  engine.profile_into(profile);
   Result<void> printed;
   EvaluatorOptions options;
   options.origin = "scap:" + path;
@@ -172,17 +174,19 @@ Exit detect(const Globals& globals, Options options) {
     if (!window_ms) return fail(window_ms.error());
     noise.fold_window_ns = *window_ms * 1'000'000;
   }
+  const std::unique_ptr<detect::RuleProfile> profile = options.profile.make();
   Totals totals;
   Exit status = Exit::done;
   const auto start = std::chrono::steady_clock::now();
   for (const std::string& path : captures) {
-    if (const auto read = replay(path, **rules, printer, noise, totals); !read) {
+    if (const auto read = replay(path, **rules, printer, noise, profile.get(), totals); !read) {
       const Exit failed = fail(read.error());
       if (status == Exit::done) status = failed;
     }
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.stats) print_stats(totals, seconds);
+  if (profile != nullptr) fmt::print(stderr, "{}", profile_table(profile->report()));
   if (status == Exit::done && options.exit_on_detection && totals.detections > 0) return Exit::detections_found;
   return status;
 }
@@ -214,6 +218,7 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
                    "repeats of a detection within this time, by the capture's clock, become a counter (default: off)")
       ->type_name("TIME");
   add_rule_matching(*command, options->match_all);
+  add_profile(*command, options->profile);
   add_rule_flags(*command, options->rule_flags);
   command
       ->add_option("--resolve", options->names,

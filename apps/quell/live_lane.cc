@@ -29,6 +29,7 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
     QUELL_TRY(recorder, capture::ScapWriter::create(options.record_path, source->snapshot(), {}));
   }
   std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
+  lane->engine_.profile_into(lane->options_.profile);
   if (Flight* flight = lane->options_.flight) {
     flight->attach(lane->tables_, *lane->rules_);
     lane->evaluator_.fly_with(flight->recorder());

@@ -53,7 +53,8 @@ class LiveLane {
     std::string record_path;   // empty: nothing is recorded
     Flight* flight = nullptr;  // borrowed; null: no flight recorder
     const Clock* clock = nullptr;
-    os::ContainerLookup* lookup = nullptr;  // borrowed; null: containers stay without metadata
+    detect::RuleProfile* profile = nullptr;  // borrowed; null: none is taken
+    os::ContainerLookup* lookup = nullptr;   // borrowed; null: containers stay without metadata
     /// Start of a process as /proc counts it, for the identity that responses compare; 0 if it is gone.
     std::function<uint64_t(int64_t pid)> start_ticks_of;
     NoiseOptions noise;

@@ -4,6 +4,7 @@
 #include "apps/quell/cli.h"
 #include "apps/quell/rule_fields.h"
 #include "apps/quell/rule_flags.h"
+#include "apps/quell/rule_lowered.h"
 #include "apps/quell/rule_sources.h"
 #include "apps/quell/rules_json.h"
 #include "apps/quell/server_call.h"
@@ -199,6 +200,9 @@ Exit explain(const Globals& globals, const Options& options) {
   }
   if (*format == "text") {
     print_explained(*found);
+    const auto lowered = lowered_text((*loaded)->loader.rules(), options.name);
+    if (!lowered) return fail(lowered.error());
+    fmt::print("\n{}", *lowered);
   } else {
     fmt::print("{}\n", (*loaded)->loader.describe(options.name));
   }
@@ -236,10 +240,11 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
                          "those of the running quell, with the error of its last reload");
   add_exceptions_option(*list_command, options->exceptions);
   add_static_fields(*list_command, options->static_fields);
-  CLI::App* explain_command = add("explain", "What a rule looks for, with its macros and lists put in",
-                                  "  quell rule explain \"Terminal shell in container\"\n"
-                                  "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
-                                  explain);
+  CLI::App* explain_command =
+      add("explain", "What a rule looks for, with its macros and lists put in, and what the engine makes of it",
+          "  quell rule explain \"Terminal shell in container\"\n"
+          "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
+          explain);
   explain_command->add_option("RULE", options->name, "its name, as `quell rule list` shows it")
       ->required()
       ->type_name("");

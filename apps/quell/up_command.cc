@@ -130,6 +130,7 @@ void add_up(CLI::App& app, const Globals& globals, Action& run) {
                    "for all captures in the data directory; the oldest go first (default 1G)")
       ->type_name("SIZE");
   add_rule_matching(*command, options->match_all);
+  add_profile(*command, options->daemon.profile);
   command->add_option("--docker-socket", options->daemon.sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->daemon.sockets.containerd, "containerd's socket")
       ->type_name("PATH");

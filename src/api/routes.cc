@@ -231,6 +231,13 @@ Response post_reload(const ApiServices& services, const Request&) {
   return json(*std::move(reloaded));
 }
 
+Response get_rules_profile(const ApiServices& services, const Request&) {
+  if (!services.rules_profile) return not_offered("profiles of rules");
+  auto profile = services.rules_profile();
+  if (!profile) return error_response(profile.error());
+  return json(*std::move(profile));
+}
+
 constexpr Route kRoutes[] = {
     {Method::get, "/healthz", Permission::monitor, "The process is alive; parts that run degraded say why.",
      get_healthz},
@@ -250,6 +257,8 @@ constexpr Route kRoutes[] = {
     {Method::get, "/v1/detections", Permission::control,
      "Detections, newest first; ?limit=, ?rule=, ?since_ns=, ?before=ID.", get_detections},
     {Method::get, "/v1/detections/{id}", Permission::control, "One detection.", get_detection},
+    {Method::get, "/v1/rules/profile", Permission::control, "What each rule costs; needs `up --profile`.",
+     get_rules_profile},
 };
 
 bool matches(std::string_view pattern, std::string_view path, Request& request) {

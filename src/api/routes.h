@@ -92,6 +92,8 @@ struct ApiServices {
   /// Newest first.
   std::function<Result<std::vector<Detection>>(const DetectionFilter& filter)> list_detections;
   std::function<Result<Detection>(const std::string& id)> find_detection;
+  /// What each rule costs, as one JSON object. Errors: not_found while no profile is taken.
+  std::function<Result<std::string>()> rules_profile;
 };
 
 std::span<const Route> routes();

@@ -16,12 +16,14 @@ class Key {
   explicit Key(const Value& value) {
     if (value.kind == Value::Kind::text || value.kind == Value::Kind::bytes) {
       view_ = value.str();
+      is_text_ = true;
       return;
     }
     is_whole_ = add(value);
     view_ = {buffer_, size_};
   }
   bool is_whole() const { return is_whole_; }
+  bool is_text() const { return is_text_; }  // else an encoding, which could look like a text
   std::string_view view() const { return view_; }
 
  private:
@@ -55,6 +57,7 @@ class Key {
   char buffer_[Answers::kMaxValue];
   size_t size_ = 0;
   bool is_whole_ = true;
+  bool is_text_ = false;
   std::string_view view_;
 };
 
@@ -122,9 +125,11 @@ const Word* Engine::Impl::find_answer(const Lookup& lookup, const Value& value) 
   const Program& p = *program;
   const Subject& subject = p.subjects[lookup.subject];
   leaves.clear();
-  if (subject.kind == Subject::Kind::text && value.kind != Value::Kind::list) {
+  const bool is_text = value.kind == Value::Kind::text || value.kind == Value::Kind::bytes;
+  if (subject.kind == Subject::Kind::text && is_text) {
     p.indexes[lookup.subject].match(value.str(), leaves);
-  } else if (subject.kind == Subject::Kind::text && subject.operand.several == Several::any_ancestor) {
+  } else if (subject.kind == Subject::Kind::text && value.kind == Value::Kind::list &&
+             subject.operand.several == Several::any_ancestor) {
     for (uint32_t i = 0; i < value.size; ++i)
       if (value.items[i].kind == Value::Kind::text) p.indexes[lookup.subject].match(value.items[i].str(), leaves);
     for (const uint32_t leaf : lookup.leaves)
@@ -161,9 +166,10 @@ const Word* Engine::Impl::look_up(uint32_t index, const Extract& x) {
   if (value.is_absent()) return lookup.if_absent.data();
   const Key key(value);
   if (!key.is_whole()) return find_answer(lookup, value);
-  if (const Word* known = answers.find(index, key.view())) return known;
+  const uint32_t asked = index * 2 + (key.is_text() ? 1 : 0);
+  if (const Word* known = answers.find(asked, key.view())) return known;
   const Word* found = find_answer(lookup, value);
-  answers.put(index, key.view(), found, static_cast<uint32_t>(lookup.if_none.size()));
+  answers.put(asked, key.view(), found, static_cast<uint32_t>(lookup.if_none.size()));
   return found;
 }
 
@@ -194,13 +200,23 @@ bool Engine::Impl::any_rule(const Plan& plan) const {
   return left != 0;
 }
 
+/// Whether the step can clear the bit of a rule that is left, or of an open test of such a rule.
+bool Engine::Impl::is_needed(const Plan& plan, const Step& step) const {
+  Word rules = 0;
+  for (uint32_t i = 0; i < plan.rule_words; ++i) rules |= possible[i] & step.needs[i];
+  if (rules != 0) return true;
+  Word tests = 0;
+  for (uint32_t i = plan.rule_words; i < plan.words; ++i) tests |= possible[i] & step.needs[i];
+  if (tests == 0) return false;
+  for (uint32_t i = 0; i < plan.rule_words; ++i) rules |= possible[i] & step.mixed_rules[i];
+  return rules != 0;
+}
+
 /// Clears the bits that fail the step.
 template <typename Probe>
-void Engine::Impl::take(const Step& step, const Extract& x, Probe& probe) {
-  const size_t words = step.needs.size();
-  Word asking = 0;
-  for (size_t i = 0; i < words; ++i) asking |= possible[i] & step.needs[i];
-  if (asking == 0) return;
+void Engine::Impl::take(const Plan& plan, const Step& step, const Extract& x, Probe& probe) {
+  if (!is_needed(plan, step)) return;
+  const size_t words = plan.words;
   probe.begin(possible, step.needs);
   if (step.kind == Step::Kind::lookup) {
     const Word* answered = look_up(step.lookup, x);
@@ -238,7 +254,7 @@ template <typename Probe>
 void Engine::Impl::decide_process(const Plan& plan, const Extract& x, Probe& probe) {
   std::copy(plan.everything.begin(), plan.everything.end(), possible.begin());
   for (const Step& step : plan.process_steps) {
-    take(step, x, probe);
+    take(plan, step, x, probe);
     if (!any_rule(plan)) return;
   }
   take_mixed(plan, 0, plan.process_mixed, x, probe);
@@ -289,7 +305,7 @@ bool Engine::Impl::run(const Plan& plan, const EventContext& context, Probe& pro
   if (!any_rule(plan)) return false;
   probe.process_decided(possible);
   for (const Step& step : plan.event_steps) {
-    take(step, x, probe);
+    take(plan, step, x, probe);
     if (!any_rule(plan)) return false;
   }
   take_mixed(plan, plan.process_mixed, plan.mixed.size(), x, probe);

@@ -33,10 +33,11 @@ struct Engine::Impl {
   template <typename Probe>
   void decide_process(const Plan& plan, const Extract& x, Probe& probe);
   template <typename Probe>
-  void take(const Step& step, const Extract& x, Probe& probe);
+  void take(const Plan& plan, const Step& step, const Extract& x, Probe& probe);
   template <typename Probe>
   void take_mixed(const Plan& plan, size_t first, size_t last, const Extract& x, Probe& probe);
   bool any_rule(const Plan& plan) const;
+  bool is_needed(const Plan& plan, const Step& step) const;
   PredicateCache& remembered(const Thread& thread, const StateView& state) const;
   const Word* look_up(uint32_t index, const Extract& x);
   const Word* find_answer(const Lookup& lookup, const Value& value);

@@ -85,7 +85,10 @@ void Graph::assign_subject(Predicate& p) {
     } else {
       subject.operand = p.left;
       const bool is_one = p.left.several == Several::no && !p.left.is_list;
-      if ((is_text(p.left.type) || p.left.type == Type::bytes) && (is_one || p.left.several == Several::any_ancestor))
+      // The same parameter is a text in one event and a number in another.
+      const bool is_raw = p.left.kind == CompiledOperand::Kind::field && p.left.field.spec->name == "evt.rawarg";
+      if (!is_raw && (is_text(p.left.type) || p.left.type == Type::bytes) &&
+          (is_one || p.left.several == Several::any_ancestor))
         subject.kind = Subject::Kind::text;
     }
     subjects.push_back(std::move(subject));

@@ -174,7 +174,18 @@ std::vector<Finding> OutputTemplate::parse(std::string_view text, OutputTemplate
     }
   }
   flush();
+  if (out != nullptr) out->list_fields();
   return findings;
+}
+
+void OutputTemplate::list_fields() {
+  const auto name = [this](uint32_t part) -> const std::string& { return std::get<Token>(parts_[part]).operand.text; };
+  for (uint32_t i = 0; i < parts_.size(); ++i)
+    if (const auto* token = std::get_if<Token>(&parts_[i]); token != nullptr)
+      if (token->operand.kind == CompiledOperand::Kind::field) fields_.push_back(i);
+  std::stable_sort(fields_.begin(), fields_.end(), [&](uint32_t a, uint32_t b) { return name(a) < name(b); });
+  fields_.erase(std::unique(fields_.begin(), fields_.end(), [&](uint32_t a, uint32_t b) { return name(a) == name(b); }),
+                fields_.end());
 }
 
 std::string OutputTemplate::render(const Extract& x) const {
@@ -185,7 +196,12 @@ std::string OutputTemplate::render(const Extract& x) const {
       continue;
     }
     const Token& token = std::get<Token>(part);
-    std::string text = bounded_text(printed(token.operand, x));
+    const Value value = printed(token.operand, x);
+    if (value.kind == Value::Kind::text && token.width == 0) {
+      out += value.str();
+      continue;
+    }
+    std::string text = bounded_text(value);
     if (token.width > 0) text.resize(token.width, ' ');
     out += text;
   }
@@ -193,10 +209,10 @@ std::string OutputTemplate::render(const Extract& x) const {
 }
 
 void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string, OutputValue>>& fields) const {
-  for (const auto& part : parts_) {
-    const auto* token = std::get_if<Token>(&part);
-    if (token == nullptr || token->operand.kind != CompiledOperand::Kind::field) continue;
-    const Value value = as_json(token->operand, x);
+  fields.reserve(fields.size() + fields_.size() + 1);
+  for (const uint32_t part : fields_) {
+    const Token& token = std::get<Token>(parts_[part]);
+    const Value value = as_json(token.operand, x);
     OutputValue kept;
     switch (value.kind) {
       case Value::Kind::absent: break;
@@ -212,7 +228,7 @@ void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string
       }
       default: kept = bounded_text(value);
     }
-    fields.emplace_back(token->operand.text, std::move(kept));
+    fields.emplace_back(token.operand.text, std::move(kept));
   }
 }
 

@@ -39,10 +39,12 @@ struct Step {
   enum class Kind : uint8_t { test, lookup };
   Kind kind = Kind::test;
   Scope scope = Scope::event;
-  uint16_t cost = 0;        // as Node::cost
-  NodeId node = kAlways;    // test
-  uint32_t lookup = 0;      // lookup: index in Program::lookups
-  std::vector<Word> needs;  // the bits that it can clear
+  uint16_t cost = 0;              // as Node::cost
+  float effort = 0;               // cost for each rule that it usually strikes out: steps go by it
+  NodeId node = kAlways;          // test
+  uint32_t lookup = 0;            // lookup: index in Program::lookups
+  std::vector<Word> needs;        // the bits that it can clear
+  std::vector<Word> mixed_rules;  // of whose mixed tests those bits are; rule words alone
 };
 
 /// A term about several subjects, made after all steps if its bit is still there.
@@ -58,7 +60,7 @@ struct Plan {
   uint32_t words = 0;  // of rules and mixed tests
   std::vector<Word> everything;
   std::vector<Step> process_steps;  // what they and the process' mixed tests leave is remembered with the process
-  std::vector<Step> event_steps;    // cheapest first
+  std::vector<Step> event_steps;    // least effort first
   std::vector<MixedTest> mixed;     // cheapest first; those that the process decides before the others
   uint32_t process_mixed = 0;       // how many those are
   uint32_t remembered_at = 0;       // first word of what is remembered, in PredicateCache::value

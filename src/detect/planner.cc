@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <map>
 
 #include "base/assert.h"
@@ -61,7 +62,7 @@ class Planner {
 
     for (const auto& [subject, formulas] : by_subject_) ask_about(subject, formulas);
     for (std::vector<Step>* steps : {&plan_.process_steps, &plan_.event_steps})
-      std::stable_sort(steps->begin(), steps->end(), [](const Step& a, const Step& b) { return a.cost < b.cost; });
+      std::stable_sort(steps->begin(), steps->end(), [](const Step& a, const Step& b) { return a.effort < b.effort; });
     return std::move(plan_);
   }
 
@@ -121,13 +122,25 @@ class Planner {
     Step step;
     step.kind = Step::Kind::lookup;
     step.scope = graph_.subjects[id].scope;
-    step.cost = kLookupCost;
+    step.cost = static_cast<uint16_t>(kLookupCost + extraction_cost(graph_.subjects[id].operand));
     step.lookup = static_cast<uint32_t>(lookups_.size());
     step.needs.assign(plan_.words, 0);
     for (const auto& [node, positions] : formulas) set_bits(step.needs, positions);
     lookups_.push_back(make_lookup(id, formulas, std::move(leaves), step.needs));
+    // Most values hold none of the constants.
+    const std::vector<Word>& usual = lookups_.back().if_none;
+    double strikes = 0;
+    for (uint32_t word = 0; word < plan_.rule_words; ++word) strikes += std::popcount(step.needs[word] & ~usual[word]);
+    step.effort = effort(step.cost, strikes);
     add(std::move(step));
   }
+
+  static uint32_t extraction_cost(const CompiledOperand& operand) {
+    if (operand.kind != CompiledOperand::Kind::field) return 20;
+    const std::string_view name = operand.field.spec->name;
+    return name.starts_with("evt.arg") || name.starts_with("evt.info") || name.starts_with("fs.path") ? 25 : 4;
+  }
+  static float effort(uint32_t cost, double strikes) { return static_cast<float>(cost / (strikes + 0.1)); }
 
   Lookup make_lookup(SubjectId id, const Formulas& formulas, std::vector<uint32_t> leaves,
                      const std::vector<Word>& needs) {
@@ -171,10 +184,19 @@ class Planner {
     step.node = node;
     step.needs.assign(plan_.words, 0);
     set_bits(step.needs, positions);
+    // Of an equality it is known that it fails mostly; of anything else nothing is.
+    const bool fails_mostly = graph_[node].kind == Node::Kind::predicate;
+    step.effort = effort(step.cost, static_cast<double>(positions.size()) * (fails_mostly ? 0.5 : 0.125));
     add(std::move(step));
   }
 
   void add(Step step) {
+    step.mixed_rules.assign(plan_.rule_words, 0);
+    for (size_t i = 0; i < plan_.mixed.size(); ++i) {
+      const Position bit = bit_of_mixed(i);
+      if ((step.needs[bit / 64] >> (bit % 64) & 1) == 0) continue;
+      for (uint32_t word = 0; word < plan_.rule_words; ++word) step.mixed_rules[word] |= plan_.mixed[i].rules[word];
+    }
     (step.scope == Scope::event ? plan_.event_steps : plan_.process_steps).push_back(std::move(step));
   }
 

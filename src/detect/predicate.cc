@@ -314,6 +314,10 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
       for (const std::string& text : p.texts) p.set.insert(text);
   }
   p.cost = cost_of(p);
+  const bool is_order = p.op >= Op::eq && p.op <= Op::ge;
+  p.is_plain = spec != nullptr && !p.right && p.modifier == Modifier::none && !p.is_domain &&
+               p.left.several == Several::no && spec->name != "evt.around" &&
+               ((is_order && p.numbers.size() == 1) || (p.op == Op::eq && p.texts.size() == 1));
 
   Expr printed;
   printed.kind = Expr::Kind::check;
@@ -491,6 +495,23 @@ bool pair_holds(const Predicate& p, const Value& left, const Value& right) {
 }  // namespace
 
 bool holds(const Predicate& p, const Extract& x, FieldMemo* memo, const DomainTable* domains) {
+  if (p.is_plain && memo != nullptr) {
+    const Value& value = memo->get(x, p.left);
+    switch (value.kind) {
+      case Value::Kind::absent: return false;
+      case Value::Kind::integer:
+        if (p.numbers.empty()) break;
+        return number_holds<int64_t>(p, value.i, static_cast<int64_t>(p.numbers[0]));
+      case Value::Kind::unsigned_:
+        if (p.numbers.empty()) break;
+        return number_holds<uint64_t>(p, value.u, p.numbers[0]);
+      case Value::Kind::text:
+        if (p.texts.empty()) break;
+        return value.str() == p.texts[0];
+      default: break;
+    }
+    return present_value_holds(p, value, domains);
+  }
   const Value left = evaluate(p.left, x, memo);
   if (left.is_absent()) return false;
   if (p.right) return pair_holds(p, left, evaluate(*p.right, x, memo));

@@ -38,6 +38,7 @@ struct Predicate {
   std::vector<IpNet> nets;
   std::vector<std::shared_ptr<re2::RE2>> regexes;
   PathPrefixes prefixes;
+  bool is_plain = false;   // one field against one constant of the usual kinds
   bool is_domain = false;  // fd.*ip.name: texts are names that addresses are looked up among
 
   Scope scope = Scope::event;

@@ -39,12 +39,18 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
     else
       out.output_fields.emplace_back(name, text.render(x));
   }
-  out.output_fields.emplace_back("evt.time", context.event->ts_ns());
-  std::stable_sort(out.output_fields.begin(), out.output_fields.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  out.output_fields.erase(std::unique(out.output_fields.begin(), out.output_fields.end(),
-                                      [](const auto& a, const auto& b) { return a.first == b.first; }),
-                          out.output_fields.end());
+  if (!rule.extra_fields.empty()) {
+    std::stable_sort(out.output_fields.begin(), out.output_fields.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    out.output_fields.erase(std::unique(out.output_fields.begin(), out.output_fields.end(),
+                                        [](const auto& a, const auto& b) { return a.first == b.first; }),
+                            out.output_fields.end());
+  }
+  constexpr std::string_view kTime = "evt.time";
+  const auto place = std::lower_bound(out.output_fields.begin(), out.output_fields.end(), kTime,
+                                      [](const auto& field, std::string_view name) { return field.first < name; });
+  if (place == out.output_fields.end() || place->first != kTime)
+    out.output_fields.emplace(place, kTime, context.event->ts_ns());
 
   for (const CompiledOperand& field : rule.fold_by) {
     out.fold_key += value_text(quell::detect::evaluate(field, x, nullptr));

@@ -215,6 +215,7 @@ TEST_F(Cli, RulesAreListedAndExplained) {
   const Finished explained = run({"rule", "explain", "Anything", "--rules", rules});
   EXPECT_EQ(explained.status, 0);
   EXPECT_NE(explained.out.find("evt.num > 0"), std::string::npos);
+  EXPECT_NE(explained.out.find("lowered form"), std::string::npos);
   const Finished fields = run({"rule", "fields", "proc.name", "-o", "name"});
   EXPECT_EQ(fields.out, "proc.name\n");
 }
@@ -242,6 +243,22 @@ TEST_F(Cli, DetectPrintsOneObjectPerLineAndStatsApart) {
   EXPECT_GT(count, 0u);
   EXPECT_NE(result.err.find("detections: " + std::to_string(count) + "\n"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("losses: 0"), std::string::npos) << result.err;
+
+  const Finished profiled =
+      run({"detect", capture, "--rules", rules, "-o", "json", "--profile", "--profile-every", "1"});
+  EXPECT_EQ(profiled.out, result.out) << "measuring changes nothing";
+  EXPECT_NE(profiled.err.find("Anything\n"), std::string::npos) << profiled.err;
+  EXPECT_EQ(run({"detect", capture, "--rules", rules, "--profile-every", "0"}).status, 2);
+  EXPECT_EQ(run({"detect", capture, "--rules", rules, "--rule-matching", "some"}).status, 2);
+  const std::string two = folder_.file("two.yaml", std::string(kRule) +
+                                                       "- rule: Second\n  desc: d\n  condition: evt.num > "
+                                                       "0\n  output: x\n  priority: NOTICE\n");
+  const auto lines_of = [&](const char* matching) {
+    const std::string out = run({"detect", capture, "--rules", two, "--rule-matching", matching}).out;
+    return static_cast<size_t>(std::count(out.begin(), out.end(), '\n'));
+  };
+  EXPECT_EQ(lines_of("first"), count);
+  EXPECT_EQ(lines_of("all"), 2 * count);
 
   EXPECT_EQ(run({"detect", capture, "--rules", rules, "-o", "json"}).out, result.out)
       << "a replay gives the same, ids included";

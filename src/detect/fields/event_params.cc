@@ -111,7 +111,7 @@ Value event_args(const Extract& x, const FieldArg&) {
 Value event_arg(const Extract& x, const FieldArg& a) {
   const int index = index_in(x, a);
   if (index < 0 || !x.event().carries(static_cast<size_t>(index))) return {};
-  return text_in(x, param_text(x, static_cast<size_t>(index)));
+  return param_value(x, static_cast<size_t>(index));
 }
 
 Value raw_event_arg(const Extract& x, const FieldArg& a) {

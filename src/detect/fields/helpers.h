@@ -29,6 +29,7 @@ inline std::string_view directory_of(const Extract& x, int64_t dirfd) {
 
 /// Text of parameter `index` as evt.arg shows it: the resolved form where there is one, else the raw one.
 std::string param_text(const Extract& x, size_t index);
+Value param_value(const Extract& x, size_t index);
 /// Text as evt.args shows it: "raw" or "raw(resolved)".
 std::string param_text_both(const Extract& x, size_t index);
 
