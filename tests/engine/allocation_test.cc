@@ -12,13 +12,14 @@ namespace {
 size_t g_allocations = 0;
 }
 
-void* operator new(size_t size) {
+// Not inlined: the compiler would take malloc and free for a mismatch.
+[[gnu::noinline]] void* operator new(size_t size) {
   ++g_allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace quell::detect {
 namespace {

@@ -203,7 +203,7 @@ void Generator::populate(FakeState& state) {
     Fd file;
     file.type = FdType::file;
     file.name = pick(2) == 0 ? "/etc/shadow" : "/var/run/docker.sock";
-    t.fds->set(3, boost::make_local_shared<const Fd>(file));
+    t.fds->set(3, make_fd(file));
     Fd socket;
     socket.type = pick(6) == 0 ? FdType::ipv4_server : FdType::ipv4;
     socket.l4 = pick(2) == 0 ? L4Proto::tcp : L4Proto::udp;
@@ -212,7 +212,7 @@ void Generator::populate(FakeState& state) {
     const uint8_t b[4] = {static_cast<uint8_t>(pick(2) == 0 ? 10 : 192), static_cast<uint8_t>(pick(2) == 0 ? 0 : 168),
                           0, 2};
     socket.tuple = {IpAddress::v4(a), IpAddress::v4(b), 40000, static_cast<uint16_t>(pick(2) == 0 ? 443 : 8080)};
-    t.fds->set(4, boost::make_local_shared<const Fd>(socket));
+    t.fds->set(4, make_fd(socket));
   }
   if (pick(2) == 0) state.users[0] = {0, 0, "root", "/root", "/bin/sh"};
 }
