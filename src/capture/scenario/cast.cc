@@ -210,6 +210,7 @@ Cast::Cast() {
   init.cwd = init.root = "/";
   init.fdlimit = 1024;
   init.cap_permitted = init.cap_effective = kAllCapabilities;
+  place(init, {});
   others_.push_back(init);
   users_.push_back({0, 0, "root", "/root", "/bin/bash"});
   pids_.insert(1);
