@@ -149,7 +149,11 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
   Process up(folder_, up_arguments({"--fold-window", "0"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker-";
-  inside("true > " + marker + "a");
+  // The shell comes from outside of the scope: what it is must be readable while it opens the file.
+  const auto open_marker = [&](const std::string& name) {
+    inside("sleep 0.2 && true > " + marker + name + " && sleep 0.2");
+  };
+  open_marker("a");
   ASSERT_TRUE(up.says(marker + "a", std::chrono::seconds(20))) << up.err();
   const std::string id = lines(up.out()).at(0).at("quell").at("id").str();
 
@@ -173,8 +177,8 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
 
   ASSERT_TRUE(up.says("generation 2", std::chrono::seconds(20))) << up.err();
   ASSERT_TRUE(within(std::chrono::seconds(10), [&] { return metric(up, "quell_detect_rule_swaps_total") == 1; }));
-  inside("true > " + marker + "a");
-  inside("true > " + marker + "b");
+  open_marker("a");
+  open_marker("b");
   ASSERT_TRUE(up.says(marker + "b", std::chrono::seconds(20))) << up.err();
   size_t told = 0;
   for (const Json& line : lines(up.out())) told += file_of(line) == marker + "a" ? 1 : 0;
