@@ -59,7 +59,9 @@ TEST_F(UpNoise, RepeatsBecomeACountThatIsToldAndKept) {
   Process up(folder_, up_arguments({"--fold-window", "60s"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker";
-  inside("for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker + "-other");
+  // Alive for a while, so that its name does not depend on how fast /proc is read.
+  inside("sleep 0.2; for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker +
+         "-other; sleep 0.2");
   ASSERT_TRUE(up.says("quell-up-marker-other", std::chrono::seconds(20))) << up.err();
   ASSERT_TRUE(within(std::chrono::seconds(10), [&] { return metric(up, "quell_triage_folded_total") == 9; }));
   std::map<std::string, size_t> printed;
