@@ -136,7 +136,7 @@ Result<void> Daemon::open_lane() {
   sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
   capture::EbpfOptions sensor;
   sensor.scope = scope_.sensor;
-  sensor.interest = detect::wanted_event_codes(*rules_->program);
+  sensor.interest = rules_->interest();
   sensor.scan = scan_machine;
   detect::start_resolving(*rules_->program);
   QUELL_TRY(std::unique_ptr<capture::LiveSource> source, capture::open_ebpf(sensor));

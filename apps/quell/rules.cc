@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "detect/falco/loader.h"
+#include "detect/interest.h"
 
 namespace quell::cli {
 
@@ -12,6 +13,8 @@ const detect::Rule* LoadedRules::find(std::string_view name) const {
   }
   return nullptr;
 }
+
+Interest LoadedRules::interest() const { return detect::interest_of(set, detect::wanted_event_codes(*program)); }
 
 Result<std::shared_ptr<const LoadedRules>> load_rules(const std::vector<std::string>& paths,
                                                       const detect::EngineOptions& options, bool show_warnings) {

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "detect/engine.h"
+#include "model/interest.h"
 
 namespace quell::cli {
 
@@ -18,6 +19,8 @@ struct LoadedRules {
   size_t warning_count = 0;
 
   const detect::Rule* find(std::string_view name) const;
+  /// What the sensor has to deliver for them.
+  Interest interest() const;
 };
 
 /// The rule files behind `paths`: a folder stands for its .yaml and .yml files in the order of their names. Without
