@@ -6,8 +6,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
+#include "altered_rules.h"
 #include "capture/scap/reader.h"
 #include "detect/engine.h"
 #include "detect/falco/loader.h"
@@ -33,7 +35,7 @@ std::vector<Rules> rule_sets() {
     const std::string folder = std::string(data) + "/falco-rules/";
     sets.push_back({"stable", {folder + "falco_rules.yaml"}});
     sets.push_back(
-        {"all-three",
+        {"all",
          {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"}});
   }
   return sets;
@@ -91,56 +93,105 @@ class Reporter final : public benchmark::BenchmarkReporter {
   }
 };
 
+struct Capture {
+  const char* suffix;  // of figures
+  Mix mix;
+  uint64_t events, short_events, long_events;
+  std::string base = {};  // of its three files
+};
+
+/// One for speed, and two for counting instructions: what the longer one costs more is the price of its events.
+Result<void> write(Capture& capture) {
+  capture.base = scratch() + "/replay" + capture.suffix;
+  for (const auto& [suffix, events] :
+       {std::pair{".scap", capture.events}, {"-short.scap", capture.short_events}, {"-long.scap", capture.long_events}})
+    QUELL_CHECK(write_capture(capture.base + suffix, capture.mix, events));
+  return {};
+}
+
+/// 0 without valgrind.
+double instructions_per_event(const Capture& capture, const Rules& rules) {
+  const uint64_t few = instructions(detect(capture.base + "-short.scap", rules));
+  const uint64_t many = instructions(detect(capture.base + "-long.scap", rules));
+  if (few == 0 || many <= few) return 0;
+  return static_cast<double>(many - few) / static_cast<double>(capture.long_events - capture.short_events);
+}
+
+/// False if the replay failed; its message is shown.
+bool replay(const Capture& capture, const Rules& rules) {
+  const Usage usage = run(detect(capture.base + ".scap", rules), "/dev/null", scratch() + "/stderr");
+  if (usage.status != 0) {
+    std::ifstream err(scratch() + "/stderr");
+    std::fprintf(stderr, "bench: quell detect failed with rules %s:\n%s\n", rules.name.c_str(),
+                 std::string(std::istreambuf_iterator<char>(err), {}).c_str());
+    return false;
+  }
+  figure("replay.events_per_cpu_s." + rules.name + capture.suffix, static_cast<double>(capture.events) / usage.cpu_s,
+         "1/s");
+  figure("replay.max_rss." + rules.name + capture.suffix, static_cast<double>(usage.max_rss_kb) / 1024, "MiB");
+  return true;
+}
+
+/// What many rules and long lists add, against the stable file in the same run.
+Result<void> rules_growth(const Capture& capture, const Rules& stable, const Rules& all, double stable_cost) {
+  Rules many{"x1000", {scratch() + "/x1000.yaml"}};
+  QUELL_CHECK(write_altered_rules(all.files, 1000, many.files[0]));
+  const Usage usage = run(detect(capture.base + "-short.scap", many), "/dev/null", scratch() + "/stderr");
+  figure("rules_growth.x1000.load_s", usage.cpu_s, "s");
+  figure("rules_growth.x1000.max_rss", static_cast<double>(usage.max_rss_kb) / 1024, "MiB");
+  if (const double cost = instructions_per_event(capture, many); cost > 0 && stable_cost > 0) {
+    figure("replay.instructions_per_event.x1000", cost, "1/event");
+    figure("rules_growth.x1000", cost / stable_cost, "of stable");
+  }
+  Rules few_entries{"list_10", stable.files}, many_entries{"list_100k", stable.files};
+  few_entries.files.push_back(scratch() + "/list_10.yaml");
+  many_entries.files.push_back(scratch() + "/list_100k.yaml");
+  QUELL_CHECK(write_long_list(10, few_entries.files.back()));
+  QUELL_CHECK(write_long_list(100'000, many_entries.files.back()));
+  const auto seconds = [&](const Rules& rules) { return run(detect(capture.base + "-short.scap", rules)).cpu_s; };
+  figure("rules_growth.list_100k.load_s", seconds(many_entries) - seconds(few_entries), "s");
+  const double cost = instructions_per_event(capture, few_entries);
+  if (cost > 0) figure("rules_growth.list_100k", instructions_per_event(capture, many_entries) / cost, "of 10 entries");
+  return {};
+}
+
 }  // namespace
 }  // namespace quell::bench
 
 int main(int argc, char** argv) {
   using namespace quell::bench;
   const bool quick = has_flag(argc, argv, "--quick");
-  struct Capture {
-    const char* name;
-    Mix mix;
-    uint64_t events, short_events, long_events;
-  };
-  const Capture captures[] = {{"mixed", Mix::mixed, quick ? 200'000u : 1'200'000u, 10'000, quick ? 40'000u : 130'000u},
-                              {"big", Mix::big, quick ? 400'000u : 4'000'000u, 10'000, quick ? 60'000u : 200'000u}};
+  Capture captures[] = {{"", Mix::mixed, quick ? 200'000u : 1'200'000u, 10'000, quick ? 40'000u : 130'000u},
+                        {".big", Mix::big, quick ? 400'000u : 4'000'000u, 10'000, quick ? 60'000u : 200'000u}};
   const auto sets = rule_sets();
   static std::vector<std::string> kept;  // the captures that in-process benchmarks read
   kept.reserve(std::size(captures));
-  for (const Capture& capture : captures) {
-    const std::string base = scratch() + "/" + capture.name;
-    for (const auto& [suffix, events] : {std::pair{".scap", capture.events},
-                                         {"-short.scap", capture.short_events},
-                                         {"-long.scap", capture.long_events}})
-      if (const auto written = write_capture(base + suffix, capture.mix, events); !written) {
-        std::fprintf(stderr, "bench: %s\n", written.error().str().c_str());
-        return 1;
-      }
+  for (Capture& capture : captures) {
+    if (const auto written = write(capture); !written) {
+      std::fprintf(stderr, "bench: %s\n", written.error().str().c_str());
+      return 1;
+    }
+    std::map<std::string, double> costs;
     for (const Rules& rules : sets) {
-      const std::string name = std::string("replay.") + capture.name + "." + rules.name;
-      const Usage usage = run(detect(base + ".scap", rules), "/dev/null", scratch() + "/stderr");
-      if (usage.status != 0) {
-        std::fprintf(stderr, "bench: quell detect failed on %s with rules %s; see its message:\n", capture.name,
-                     rules.name.c_str());
-        std::ifstream err(scratch() + "/stderr");
-        std::fprintf(stderr, "%s\n", std::string(std::istreambuf_iterator<char>(err), {}).c_str());
-        return 1;
-      }
-      figure(name + ".events_per_cpu_s", static_cast<double>(capture.events) / usage.cpu_s, "1/s");
-      figure(name + ".max_rss", static_cast<double>(usage.max_rss_kb) / 1024, "MiB");
+      if (!replay(capture, rules)) return 1;
       // Callgrind makes the start-up fifty times as long: a quick run affords it once.
       if (quick && (capture.mix != Mix::mixed || rules.name != "shipped")) continue;
-      const uint64_t few = instructions(detect(base + "-short.scap", rules));
-      const uint64_t many = instructions(detect(base + "-long.scap", rules));
-      if (few != 0 && many > few)
-        figure(name + ".instructions",
-               static_cast<double>(many - few) / static_cast<double>(capture.long_events - capture.short_events),
-               "1/event");
+      costs[rules.name] = instructions_per_event(capture, rules);
+      if (costs[rules.name] > 0)
+        figure("replay.instructions_per_event." + rules.name + capture.suffix, costs[rules.name], "1/event");
     }
-    std::ifstream file(base + "-long.scap", std::ios::binary);
+    if (costs["stable"] > 0)
+      figure(std::string("replay.all_over_stable") + capture.suffix, costs["all"] / costs["stable"], "of stable");
+    if (!quick && capture.mix == Mix::mixed && sets.size() == 4) {
+      if (const auto grown = rules_growth(capture, sets[2], sets[3], costs["stable"]); !grown) {
+        std::fprintf(stderr, "bench: %s\n", grown.error().str().c_str());
+        return 1;
+      }
+    }
+    std::ifstream file(capture.base + "-long.scap", std::ios::binary);
     kept.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     for (const Rules& rules : sets)
-      benchmark::RegisterBenchmark((std::string("engine/") + capture.name + "/" + rules.name).c_str(), engine_benchmark,
+      benchmark::RegisterBenchmark(("engine." + rules.name + capture.suffix).c_str(), engine_benchmark,
                                    std::cref(kept.back()), std::cref(rules))
           ->MinTime(quick ? 0.05 : 0.5);
   }

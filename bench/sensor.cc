@@ -61,9 +61,18 @@ Result<std::unique_ptr<Sensor>> Sensor::start(const LoadGroup& group, const std:
   auto sensor = std::make_unique<Sensor>();
   static int number = 0;
   sensor->folder_ = scratch() + "/data-" + std::to_string(++number);
-  std::vector<std::string> command{
-      quell_binary(), "up", "--scope", "cgroup:" + group.relative(), "--data-dir", sensor->folder_, "--listen",
-      "127.0.0.1:0",  "-o", "json"};
+  std::vector<std::string> command{quell_binary(),
+                                   "up",
+                                   "--scope",
+                                   "cgroup:" + group.relative(),
+                                   "--data-dir",
+                                   sensor->folder_,
+                                   "--listen",
+                                   "127.0.0.1:0",
+                                   "-o",
+                                   "json",
+                                   "--fold-window",
+                                   "0"};  // a line per event
   for (const std::string& file : rules) command.insert(command.end(), {"--rules", file});
   int out[2], err[2];
   if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) return errno_error(errno, "cannot make a pipe");

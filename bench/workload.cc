@@ -1,7 +1,9 @@
 #include "workload.h"
 
 #include <array>
+#include <functional>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "capture/scap/writer.h"
@@ -14,6 +16,9 @@ constexpr uint64_t kStart = 1'700'000'000'000'000'000;
 constexpr const char* kContainers[] = {"", "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e",
                                        "f00dfacecafe8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e",
                                        "0123456789ab8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e"};
+
+// Programs that a service, a build or a script runs stay in its session and process group.
+constexpr int64_t kGroup = 1;
 
 struct Actor {
   int64_t tid;
@@ -64,15 +69,16 @@ class Writer {
   }
   Result<void> open(Actor& actor) {
     const bool fails = pick(8) == 0;
+    const char* name = path();
     const uint32_t flags = pick(6) == 0 ? 2 | 4 : 1;
     return emit(EventBuilder(ev::SYSCALL_OPENAT_2_X, now(), actor.tid)
                     .num<int64_t>(fails ? -2 : static_cast<int64_t>(3 + pick(40)))
                     .num<int64_t>(-100)
-                    .text(path())
+                    .text(name)
                     .num(flags)
                     .num<uint32_t>(0644)
                     .num<uint32_t>(0x801)
-                    .num<uint64_t>(1000 + pick(5000))
+                    .num<uint64_t>(std::hash<std::string_view>{}(name) % 100'000)  // a file's inode is its own
                     .build());
   }
   Result<void> close(Actor& actor) {
@@ -171,7 +177,7 @@ Result<void> Writer::exec(Actor& actor, const char* path, const char* comm, std:
                   .raw(groups.data(), groups.size())
                   .raw(env.data(), env.size())
                   .num<uint32_t>(0)
-                  .num<int64_t>(actor.tid)
+                  .num<int64_t>(kGroup)
                   .num<uint32_t>(UINT32_MAX)
                   .num<uint32_t>(0)
                   .num<uint64_t>(0)
@@ -182,7 +188,7 @@ Result<void> Writer::exec(Actor& actor, const char* path, const char* comm, std:
                   .num<uint64_t>(kStart - 1'000'000'000)
                   .num<uint32_t>(0)
                   .text(path)
-                  .num<int64_t>(actor.tid)
+                  .num<int64_t>(kGroup)
                   .num<uint32_t>(0)
                   .text(path)
                   .build());
@@ -252,6 +258,7 @@ Result<void> Writer::mixed(Actor& actor) {
                        .num<uint32_t>(2)
                        .num<uint32_t>(1)
                        .num<uint32_t>(6)
+                       .num<uint32_t>(0)
                        .build()));
   const uint8_t last = pick(30) == 0 ? 254 : 10;
   const uint8_t tuple[13] = {2,   10,  0,    0,  1, 0x40, 0x9c, static_cast<uint8_t>(last == 254 ? 169 : 10),
@@ -322,7 +329,7 @@ Thread make_thread(int64_t tid, int64_t parent, const char* comm, const char* ex
   Thread t;
   t.tid = t.pid = t.vtid = t.vpid = tid;
   t.ptid = parent;
-  t.sid = t.pgid = t.vpgid = 1;
+  t.sid = t.pgid = t.vpgid = kGroup;
   t.comm = comm;
   t.exe = t.exepath = exepath;
   t.cwd = "/srv/";
@@ -355,7 +362,7 @@ Result<void> write_capture(const std::string& path, Mix mix, uint64_t events) {
     for (int fd = 0; fd < 40; ++fd) {
       Fd entry;
       entry.type = FdType::file;
-      entry.name = entry.name_raw = "/var/lib/app/file-" + std::to_string(fd);
+      entry.name = "/var/lib/app/file-" + std::to_string(fd);
       entry.open_flags = 1;
       list.fds.emplace_back(fd, entry);
     }

@@ -23,6 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (falco::json(result).empty() || falco::summary(result).empty() || falco::verbose(result).empty()) std::abort();
     if (falco::readable(result).empty() != (result.errors.empty() && result.warnings.empty())) std::abort();
   }
+  const size_t rules_before = loader.rules().rules.size();
+  (void)loader.load("exceptions.yaml", std::string(reinterpret_cast<const char*>(data), size),
+                    falco::FileKind::exceptions);
+  if (loader.rules().rules.size() != rules_before) std::abort();  // it can only add to what is there
   for (const Rule& rule : loader.rules().rules) {
     if (!rule.condition || rule.event_codes.empty()) std::abort();
     const auto again = falco::parse_condition(rule.condition->str());

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <iostream>
 
-#include "api/client.h"
 #include "apps/quell/cli.h"
+#include "apps/quell/server_call.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "model/action.h"
@@ -31,25 +31,6 @@ Exit exit_of_state(ActionState state) {
     case ActionState::partially_contained: return Exit::partly_done;
     default: return is_success(state) ? Exit::done : Exit::failed;
   }
-}
-
-/// An unreachable server is the most likely thing to go wrong, and has the simplest remedy.
-Exit fail_call(const Globals& globals, Error error) {
-  if (error.code == Code::unavailable) {
-    error.message +=
-        globals.server.empty()
-            ? fmt::format("; start one with `quell up --data-dir {}`, or name another with --data-dir or --server",
-                          globals.data_dir_or_default())
-            : "; start one with `quell up`, or name another with --server";
-  }
-  return fail(error);
-}
-
-Result<std::string> call(const Globals& globals, api::Method method, const std::string& target,
-                         std::string_view body = {}, uint64_t timeout_ms = kActionTimeoutMs) {
-  QUELL_TRY(const api::Client client,
-            api::Client::open(globals.server_or_default(), globals.timeout_ms_or(timeout_ms)));
-  return client.call(method, target, body);
 }
 
 std::string described_target(const Target& target) {
@@ -139,9 +120,8 @@ void print_outcome(const ActionRecord& record) {
 }
 
 /// Prints an answer that is one record, as `format` wants it.
-Exit show(const Globals& globals, const std::string& format, Result<std::string> answer,
-          void (*print)(const ActionRecord&)) {
-  if (!answer) return fail_call(globals, answer.error());
+Exit show(const std::string& format, Result<std::string> answer, void (*print)(const ActionRecord&)) {
+  if (!answer) return fail(answer.error());
   const auto record = action_from_json(*answer);
   if (!record) return fail(record.error());
   if (format == "table") {
@@ -173,8 +153,8 @@ Exit preview(const Globals& globals, const Options& options) {
   if (!format) return fail(format.error());
   const auto body = command_body(options);
   if (!body) return fail(body.error());
-  const auto answer = call(globals, api::Method::post, "/v1/actions/preview", *body);
-  if (!answer) return fail_call(globals, answer.error());
+  const auto answer = call_server(globals, api::Method::post, "/v1/actions/preview", *body, kActionTimeoutMs);
+  if (!answer) return fail(answer.error());
   const auto json = Json::parse(*answer);
   if (!json) return fail(json.error());
   if (*format == "table") {
@@ -205,8 +185,8 @@ Exit run_action(const Globals& globals, const Options& options) {
   if (!wait_ms) return fail(wait_ms.error());
   const auto body = command_body(options);
   if (!body) return fail(body.error());
-  auto planned = call(globals, api::Method::post, "/v1/actions/preview", *body);
-  if (!planned) return fail_call(globals, planned.error());
+  auto planned = call_server(globals, api::Method::post, "/v1/actions/preview", *body, kActionTimeoutMs);
+  if (!planned) return fail(planned.error());
   const auto plan = Json::parse(*planned);
   if (!plan) return fail(plan.error());
   if (!globals.quiet) print_preview(stderr, *plan);
@@ -214,7 +194,7 @@ Exit run_action(const Globals& globals, const Options& options) {
     say(globals, "not run");
     return Exit::interrupted;
   }
-  return show(globals, *format, call(globals, api::Method::post, "/v1/actions", *body, *wait_ms), print_outcome);
+  return show(*format, call_server(globals, api::Method::post, "/v1/actions", *body, *wait_ms), print_outcome);
 }
 
 Exit undo(const Globals& globals, const Options& options) {
@@ -222,15 +202,17 @@ Exit undo(const Globals& globals, const Options& options) {
   if (!format) return fail(format.error());
   JsonWriter body;
   body.begin_object().text("reason", options.reason).end_object();
-  return show(globals, *format, call(globals, api::Method::post, "/v1/actions/" + options.id + "/undo", body.take()),
-              print_record);
+  return show(
+      *format,
+      call_server(globals, api::Method::post, "/v1/actions/" + options.id + "/undo", body.take(), kActionTimeoutMs),
+      print_record);
 }
 
 Exit show_one(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"table", "json", "jsonl"});
   if (!format) return fail(format.error());
-  const auto answer = call(globals, api::Method::get, "/v1/actions/" + options.id);
-  if (!answer) return fail_call(globals, answer.error());
+  const auto answer = call_server(globals, api::Method::get, "/v1/actions/" + options.id);
+  if (!answer) return fail(answer.error());
   const auto record = action_from_json(*answer);
   if (!record) return fail(record.error());
   if (*format != "table") {
@@ -247,8 +229,8 @@ Exit show_one(const Globals& globals, const Options& options) {
 Exit list(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"table", "json", "jsonl", "name"});
   if (!format) return fail(format.error());
-  const auto answer = call(globals, api::Method::get, fmt::format("/v1/actions?limit={}", options.limit));
-  if (!answer) return fail_call(globals, answer.error());
+  const auto answer = call_server(globals, api::Method::get, fmt::format("/v1/actions?limit={}", options.limit));
+  if (!answer) return fail(answer.error());
   if (*format == "json") {
     fmt::print("{}\n", *answer);
     return Exit::done;

@@ -68,26 +68,4 @@ Result<std::string> output_format(const Globals& globals, const std::vector<std:
       {}};
 }
 
-Result<uint64_t> parse_duration_ms(std::string_view text) {
-  const Error error{Code::invalid_argument,
-                    fmt::format("\"{}\" is no duration; write a number with ms, s, m or h, such as 10s or 5m", text),
-                    {}};
-  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  uint64_t number = 0;
-  if (digits == 0 || !parse_u64(text.substr(0, digits), number)) return error;
-  const std::string_view unit = text.substr(digits);
-  uint64_t factor = 0;
-  if (unit.empty() || unit == "s") {
-    factor = 1000;
-  } else if (unit == "ms") {
-    factor = 1;
-  } else if (unit == "m") {
-    factor = 60'000;
-  } else if (unit == "h") {
-    factor = 3'600'000;
-  }
-  if (factor == 0 || number > UINT32_MAX) return error;
-  return number * factor;
-}
-
 }  // namespace quell::cli

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/quell/exit_code.h"
+#include "base/moment.h"
 #include "base/result.h"
 
 namespace quell::cli {
@@ -40,12 +41,22 @@ void show_examples_first(CLI::App& command, const std::string& examples);
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& summary,
                       const std::string& examples);
 
+/// --exceptions, for commands that load rules.
+void add_exceptions_option(CLI::App& command, std::vector<std::string>& exceptions);
+
 // Each adds one command with its subcommands; the chosen one sets `run`.
 void add_detect(CLI::App& app, const Globals& globals, Action& run);
 void add_rule(CLI::App& app, const Globals& globals, Action& run);
 void add_up(CLI::App& app, const Globals& globals, Action& run);
 void add_record(CLI::App& app, const Globals& globals, Action& run);
+void add_exception(CLI::App& app, const Globals& globals, Action& run);
 void add_action(CLI::App& app, const Globals& globals, Action& run);
+void add_doctor(CLI::App& app, const Globals& globals, Action& run);
+void add_capture(CLI::App& app, const Globals& globals, Action& run);
+// Parts of `quell rule`.
+void add_rule_suggest(CLI::App& rule, const Globals& globals, Action& run);
+void add_rule_test(CLI::App& rule, const Globals& globals, Action& run);
+void add_rule_reload(CLI::App& rule, const Globals& globals, Action& run);
 void add_version(CLI::App& app, const Globals& globals, Action& run);
 
 /// One line on stderr, and the status that fits the code.
@@ -55,8 +66,5 @@ void say(const Globals& globals, std::string_view line);
 
 /// -o must be one of `formats`; empty becomes the first. Errors: invalid_argument.
 Result<std::string> output_format(const Globals& globals, const std::vector<std::string_view>& formats);
-
-/// "90", "90s", "10m", "2h", "500ms". Errors: invalid_argument.
-Result<uint64_t> parse_duration_ms(std::string_view text);
 
 }  // namespace quell::cli

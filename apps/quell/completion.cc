@@ -5,38 +5,12 @@
 #include <set>
 #include <string>
 
+#include "detect/container_value.h"
+
 namespace quell::cli {
 namespace {
 
 constexpr std::string_view kAbsentText = "<NA>";
-
-OutputValue text_or_absent(const std::string& text) { return text.empty() ? OutputValue() : OutputValue(text); }
-
-OutputValue label(const Container& container, const char* name) {
-  const auto found = container.labels.find(name);
-  return found == container.labels.end() ? OutputValue() : text_or_absent(found->second);
-}
-
-/// What metadata says for a field; absent for every other field.
-OutputValue field_of(const Container& container, std::string_view field) {
-  if (field == "container.name") return text_or_absent(container.name);
-  if (field == "container.image") return text_or_absent(container.image);
-  if (field == "container.image.id") return text_or_absent(container.image_id);
-  if (field == "container.image.repository") return text_or_absent(container.image_repository);
-  if (field == "container.image.tag") return text_or_absent(container.image_tag);
-  if (field == "container.image.digest") return text_or_absent(container.image_digest);
-  if (field == "container.type") return text_or_absent(std::string(to_string(container.type)));
-  if (field == "container.ip") return text_or_absent(container.ip);
-  if (field == "container.full_id") return text_or_absent(container.full_id);
-  if (field == "container.privileged") return container.privileged;
-  if (field == "container.host_pid") return container.host_pid;
-  if (field == "container.host_network") return container.host_network;
-  if (field == "container.host_ipc") return container.host_ipc;
-  if (field == "k8s.pod.name") return label(container, "io.kubernetes.pod.name");
-  if (field == "k8s.ns.name") return label(container, "io.kubernetes.pod.namespace");
-  if (field == "k8s.pod.uid") return label(container, "io.kubernetes.pod.uid");
-  return {};
-}
 
 std::string display(const OutputValue& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
@@ -113,11 +87,12 @@ bool awaits_metadata(const Detection& detection) {
   return !detection.container_full_id.empty() && detection.container == nullptr;
 }
 
-void complete(Detection& detection, std::shared_ptr<const Container> container, std::string_view output_template) {
+void complete(Detection& detection, std::shared_ptr<const Container> container, std::string_view output_template,
+              uint64_t now_ns) {
   std::set<std::string, std::less<>> filled;
   for (auto& [name, value] : detection.output_fields) {
     if (!std::holds_alternative<std::monostate>(value)) continue;
-    OutputValue found = field_of(*container, name);
+    OutputValue found = detect::container_value(name, *container);
     if (std::holds_alternative<std::monostate>(found)) continue;
     value = std::move(found);
     filled.insert(name);
@@ -126,7 +101,9 @@ void complete(Detection& detection, std::shared_ptr<const Container> container, 
     if (auto message = fill_message(detection, filled, output_template)) detection.message = *std::move(message);
   }
   detection.container = std::move(container);
-  detection.container_missing_reason.clear();
+  detection.container_missing = ContainerMissing::none;
+  detection.container_missing_detail.clear();
+  detection.completed_ns = now_ns;
 }
 
 }  // namespace quell::cli

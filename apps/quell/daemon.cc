@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
@@ -18,7 +20,7 @@ namespace quell::cli {
 namespace {
 
 // Answers for detections that wait come from runtimes that are well; the others are not waited for.
-constexpr uint32_t kLookupTimeoutMs = 1000;
+constexpr uint32_t kLookupTimeoutMs = 2000;
 constexpr auto kDrainLimit = std::chrono::seconds(10);
 
 sigset_t handled_signals() {
@@ -27,6 +29,7 @@ sigset_t handled_signals() {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGUSR1);
   return set;
 }
 
@@ -73,7 +76,7 @@ Daemon::Daemon(DaemonOptions options)
     : options_(std::move(options)), machine_(os::make_linux_os()), runtimes_(os::make_runtimes(options_.sockets)) {
   os::RuntimeSockets quick = options_.sockets;
   quick.timeout_ms = kLookupTimeoutMs;
-  lookup_runtimes_ = os::make_runtimes(quick);
+  lookup_runtimes_ = os::make_lookup_runtimes(quick);
 }
 
 Daemon::~Daemon() {
@@ -88,7 +91,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonOptions options) {
 }
 
 Result<void> Daemon::open() {
-  QUELL_TRY(rules_, load_rules(options_.rules, options_.engine, options_.show_warnings));
+  QUELL_CHECK(open_rules());
   QUELL_TRY(scope_, resolve_scope(options_.scope, *machine_, runtimes_));
   std::error_code error;
   const auto parent = std::filesystem::absolute(options_.data_dir, error).parent_path();
@@ -97,6 +100,10 @@ Result<void> Daemon::open() {
     return errno_error(error.value(), "cannot create the folder above the data directory; choose another --data-dir",
                        parent.string());
   QUELL_TRY(store_, record::open_store({.data_dir = options_.data_dir}));
+  // There from the start, so that a person finds it.
+  const std::string exceptions = options_.data_dir + "/" + std::string(kExceptionsFolder);
+  if (mkdir(exceptions.c_str(), 0700) != 0 && errno != EEXIST)
+    return errno_error(errno, "cannot make the folder of exceptions", exceptions);
 
   respond::RunnerOptions runner_options;
   runner_options.guards.in_scope = scope_.contains;
@@ -130,29 +137,56 @@ Result<void> Daemon::open() {
   return {};
 }
 
+Result<void> Daemon::open_rules() {
+  RuleReload::Options rules;
+  rules.sources = {.paths = options_.rules,
+                   .exceptions = options_.exceptions,
+                   .data_dir = options_.data_dir,
+                   .flags = options_.rule_flags};
+  rules.engine = options_.engine;
+  rules.show_warnings = options_.show_warnings;
+  rules.clock = &system_clock();
+  rules.apply = [this](std::shared_ptr<const LoadedRules> loaded) {
+    if (lane_) lane_->set_rules(std::move(loaded));
+  };
+  QUELL_TRY(rules_, RuleReload::create(std::move(rules)));
+  return {};
+}
+
 Result<void> Daemon::open_lane() {
-  lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_);
+  os::ContainerLookup::Options lookup;
+  lookup.label_max_len = options_.label_max_len;
+  lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_, lookup);
+  const auto rules = rules_->state().rules;
   const DetectionPrinter printer(options_.format);
   sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
+  if (options_.flight.mode != CaptureMode::off) {
+    QUELL_TRY(flight_, Flight::open(options_.flight, options_.data_dir,
+                                    [this](const CaptureRef& capture) { sink_->attach(capture); }));
+  }
   capture::EbpfOptions sensor;
   sensor.scope = scope_.sensor;
-  sensor.interest = rules_->interest();
+  sensor.interest = rules->interest();
   sensor.scan = scan_machine;
-  detect::start_resolving(*rules_->program);
+  detect::start_resolving(*rules->program);
   QUELL_TRY(std::unique_ptr<capture::LiveSource> source, capture::open_ebpf(sensor));
   LiveLane::Options lane;
-  lane.tables = live_table_options();
+  lane.tables = live_table_options(options_.sockets.runc_roots);
   lane.boot_id = machine_->boot_id();
   lane.hostname = host_name();
   lane.record_path = options_.record_path;
+  lane.flight = flight_.get();
   lane.clock = &system_clock();
   lane.lookup = lookup_.get();
+  profile_ = options_.profile.make();
+  lane.profile = profile_.get();
   lane.start_ticks_of = [this](int64_t pid) {
     const auto facts = machine_->process_facts(pid);
     return facts ? facts->id.start_ticks : 0;
   };
+  lane.noise = options_.noise;
   lane.emit = [this](OutgoingDetection&& detection) { sink_->push(std::move(detection)); };
-  QUELL_TRY(lane_, LiveLane::create(std::move(source), rules_, std::move(lane)));
+  QUELL_TRY(lane_, LiveLane::create(std::move(source), rules, std::move(lane)));
   return {};
 }
 
@@ -173,7 +207,9 @@ Result<void> Daemon::run() {
   while (!lane_has_ended && !is_stopping_) {
     const timespec patience{0, 200'000'000};
     const int number = sigtimedwait(&set, nullptr, &patience);
-    if (number == SIGHUP) reload_rules();
+    if (number == SIGHUP) (void)rules_->reload(RuleReload::Cause::signal);
+    if (number == SIGUSR1) print_profile();
+    rules_->tick();
     if (number == SIGINT || number == SIGTERM) is_stopping_ = true;
   }
   const DrainLimit limit;
@@ -182,23 +218,16 @@ Result<void> Daemon::run() {
   sink_->finish();
   server_->stop();
   worker_.reset();
+  if (profile_ != nullptr) print_profile();
   return ended;
 }
 
-void Daemon::reload_rules() {
-  auto loaded = load_rules(options_.rules, options_.engine, options_.show_warnings);
-  std::lock_guard lock(mutex_);
-  if (!loaded) {
-    ++failed_reloads_;
-    reload_error_ = loaded.error().str();
-    log::error("detect", "the rules in force stay in force: {}", reload_error_);
+void Daemon::print_profile() const {
+  if (profile_ == nullptr) {
+    log::warn("up", "no profile is taken; start with --profile");
     return;
   }
-  reload_error_.clear();
-  rules_ = *std::move(loaded);
-  detect::start_resolving(*rules_->program);
-  lane_->set_rules(rules_);
-  log::info("detect", "rules were read again: {} in force", detect::rule_count(*rules_->program));
+  fmt::print(stderr, "{}", profile_table(profile_->report()));
 }
 
 }  // namespace quell::cli

@@ -2,15 +2,16 @@
 // `quell up`: the parts of a running quell, wired. Everything that another thread may ask of it is here.
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "api/routes.h"
 #include "api/server.h"
 #include "apps/quell/detection_sink.h"
+#include "apps/quell/engine_flags.h"
+#include "apps/quell/flight.h"
 #include "apps/quell/live_lane.h"
-#include "apps/quell/rules.h"
+#include "apps/quell/rule_reload.h"
 #include "apps/quell/scope.h"
 #include "base/metrics.h"
 #include "os/container_lookup.h"
@@ -22,13 +23,18 @@ namespace quell::cli {
 
 struct DaemonOptions {
   std::string scope;
-  std::vector<std::string> rules;
+  std::vector<std::string> rules, exceptions;
+  RuleFlags rule_flags;
   detect::EngineOptions engine;
+  ProfileFlags profile;
   std::string data_dir;
   api::TcpAddress listen;
   std::string record_path;
+  FlightOptions flight;
   StreamFormat format = StreamFormat::text;
-  os::RuntimeSockets sockets;
+  NoiseOptions noise;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
+  size_t label_max_len = 100;  // os::ContainerLookup::Options
   bool show_warnings = false;
 };
 
@@ -49,8 +55,9 @@ class Daemon {
  private:
   explicit Daemon(DaemonOptions options);
   Result<void> open();
+  Result<void> open_rules();
   Result<void> open_lane();
-  void reload_rules();
+  void print_profile() const;
   api::ApiServices services();
   api::Health health() const;
   void collect(metrics::Page& page) const;
@@ -60,21 +67,20 @@ class Daemon {
   std::unique_ptr<os::Os> machine_;
   std::vector<std::unique_ptr<os::Runtime>> runtimes_;
   std::vector<std::unique_ptr<os::Runtime>> lookup_runtimes_;  // with a short timeout
-  std::shared_ptr<const LoadedRules> rules_;                   // main thread
+  std::unique_ptr<RuleReload> rules_;
   std::unique_ptr<record::Store> store_;
   metrics::Registry metrics_;
   std::unique_ptr<respond::Runner> runner_;
   std::unique_ptr<respond::Worker> worker_;
   std::unique_ptr<os::ContainerLookup> lookup_;
   std::unique_ptr<DetectionSink> sink_;
+  std::unique_ptr<detect::RuleProfile> profile_;  // null unless asked for
+  std::unique_ptr<Flight> flight_;                // null: switched off
   std::unique_ptr<LiveLane> lane_;
   std::unique_ptr<api::HttpServer> server_;
   WatchScope scope_;
   std::atomic<bool> is_ready_{false};
   std::atomic<bool> is_stopping_{false};
-  std::atomic<uint64_t> failed_reloads_{0};
-  mutable std::mutex mutex_;
-  std::string reload_error_;  // guarded by mutex_
 };
 
 }  // namespace quell::cli

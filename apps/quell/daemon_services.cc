@@ -1,5 +1,10 @@
 // What a running quell tells and does for those who ask over the API: health, metrics, actions, detections.
+#include <chrono>
+#include <thread>
+
 #include "apps/quell/daemon.h"
+#include "apps/quell/health.h"
+#include "apps/quell/rules_json.h"
 
 namespace quell::cli {
 namespace {
@@ -15,6 +20,8 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
   const char* help = "Events that were not seen, by cause.";
   page.counter("quell_capture_lost_events_total", help, source.lost_ring_full, {{"cause", "ring_full"}});
   page.counter("quell_capture_lost_events_total", help, source.lost_scratch, {{"cause", "scratch"}});
+  page.gauge("quell_capture_last_loss_timestamp_seconds", "When an event was lost last; 0: never.",
+             static_cast<double>(status.last_loss_ns) / 1e9);
   page.counter("quell_capture_faults_total",
                "Events whose process memory could not be read: they came with empty parameters.", source.lost_fault);
   page.counter("quell_capture_names_from_kernel_total",
@@ -23,8 +30,21 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
   page.counter("quell_capture_foreign_abi_total",
                "Programs of the 32-bit ABIs, or (where one program sees all calls) their system calls: not decoded.",
                source.foreign_abi);
-  page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.", status.malformed);
+  page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.",
+               status.source.malformed);
   page.counter("quell_capture_recorded_events_total", "Events written to the recording.", status.recorded_events);
+}
+
+void collect_noise(const NoiseCounters& noise, metrics::Page& page) {
+  page.counter("quell_triage_folded_total", "Repeats of a detection that were counted instead of delivered.",
+               noise.fold.folded);
+  page.counter("quell_triage_summaries_total", "Detections that went out again with the count of their repeats.",
+               noise.fold.summaries);
+  page.counter("quell_triage_evicted_total", "Windows of repeats that ended early for room; their counts went out.",
+               noise.fold.evicted);
+  page.gauge("quell_triage_windows", "Windows of repeats that are open.", static_cast<double>(noise.fold.open));
+  page.counter("quell_triage_unprinted_total", "Detections that were stored, but not printed, by cause.", noise.unshown,
+               {{"cause", "max_per_minute"}});
 }
 
 void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
@@ -39,6 +59,10 @@ void collect_tables(const enrich::Counters& tables, metrics::Page& page) {
   page.counter("quell_enrich_forgotten_total", help, tables.fds_refused, {{"table", "fds"}, {"how", "refused"}});
   page.counter("quell_enrich_forgotten_total", help, tables.containers_refused,
                {{"table", "containers"}, {"how", "refused"}});
+  page.counter("quell_enrich_forgotten_total", help, tables.forebears_refused,
+               {{"table", "creators"}, {"how", "refused"}});
+  page.counter("quell_enrich_lookalikes_total", "Times that a host's process was in a cgroup named like a container's.",
+               tables.lookalikes);
   page.counter("quell_enrich_lookups_total", "Unknown threads that were looked up in /proc.", tables.lookups);
   page.counter("quell_enrich_failed_lookups_total", "Unknown threads that were gone already.", tables.lookups_failed);
 }
@@ -64,56 +88,50 @@ api::ApiServices Daemon::services() {
     query.limit = limit;
     return runner_->list(query);
   };
-  services.list_detections = [this](size_t limit) {
+  services.reload_rules = [this]() -> Result<std::string> {
+    const uint64_t before = rules_->state().rules->generation;
+    QUELL_TRY(const auto loaded, rules_->reload(RuleReload::Cause::request));
+    // Said to be in force once events are shown to them.
+    for (int i = 0; i < 500 && !is_stopping_ && lane_->rules_generation() < loaded->generation; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return reload_json(*loaded, before != loaded->generation, lane_->rules_generation());
+  };
+  services.list_rules = [this] { return rules_json(rules_->state()); };
+  services.list_detections = [this](const api::DetectionFilter& filter) {
     record::DetectionQuery query;
-    query.limit = limit;
+    query.limit = filter.limit;
+    query.rule = filter.rule;
+    query.before_id = filter.before_id;
+    query.since_ns = filter.since_ns;
     return store_->detections(query);
+  };
+  services.rules_profile = [this]() -> Result<std::string> {
+    if (profile_ == nullptr) return Error{Code::not_found, "no profile is taken; start `quell up` with --profile", {}};
+    return profile_json(profile_->report());
   };
   services.find_detection = [this](const std::string& id) { return store_->detection(id); };
   return services;
 }
 
 api::Health Daemon::health() const {
-  api::Health health;
-  api::HealthItem sensor{.component = "sensor"};
-  api::HealthItem store{.component = "store"};
-  api::HealthItem rules{.component = "rules"};
-  if (!is_ready_) {
-    sensor.is_ready = false;
-    sensor.reason = "starting";
-    health.items = {sensor};
-    return health;
-  }
+  if (!is_ready_) return {.items = {{.component = "sensor", .is_ready = false, .reason = "starting"}}};
   const LaneStatus status = lane_->status();
-  if (is_stopping_) {
-    sensor.is_ready = false;
-    sensor.reason = "stopping";
-  } else if (!status.is_running) {
-    sensor.is_ready = false;
-    sensor.reason = "the sensor has ended";
-  } else if (status.source.lost() > 0) {
-    sensor.is_degraded = true;
-    sensor.reason = "events were lost: " + std::to_string(status.source.lost_ring_full) +
-                    " because the ring was full, " + std::to_string(status.source.lost_scratch) +
-                    " because they were too large";
-  }
-  store.reason = sink_->store_error();
-  store.is_degraded = !store.reason.empty();
-  {
-    std::lock_guard lock(mutex_);
-    rules.reason = reload_error_;
-  }
-  rules.is_degraded = !rules.reason.empty();
-  health.items = {sensor, store, rules};
-  if (!status.record_error.empty()) {
+  api::Health health;
+  health.coverage = coverage_of(status);
+  health.items = {sensor_health(status, is_stopping_, system_clock().realtime_ns())};
+  const std::string store_error = sink_->store_error();
+  health.items.push_back({.component = "store", .is_degraded = !store_error.empty(), .reason = store_error});
+  const std::string rules_error = rules_->state().error;
+  health.items.push_back({.component = "rules", .is_degraded = !rules_error.empty(), .reason = rules_error});
+  add_runtime_health(lookup_->runtimes(), lookup_->counters().requests > 0, health.items);
+  if (!status.record_error.empty())
+    health.items.push_back({.component = "recording", .is_degraded = true, .reason = status.record_error});
+  if (sink_->is_stdout_gone())
     health.items.push_back(
-        {.component = "recording", .is_ready = true, .is_degraded = true, .reason = status.record_error});
-  }
-  if (sink_->is_stdout_gone()) {
-    health.items.push_back({.component = "stdout",
-                            .is_ready = true,
-                            .is_degraded = true,
-                            .reason = "nobody reads it; detections are in the store"});
+        {.component = "stdout", .is_degraded = true, .reason = "nobody reads it; detections are in the store"});
+  if (flight_ != nullptr) {
+    const std::string reason = flight_->files().error;
+    health.items.push_back({.component = "captures", .is_degraded = !reason.empty(), .reason = reason});
   }
   return health;
 }
@@ -123,23 +141,37 @@ void Daemon::collect(metrics::Page& page) const {
   const LaneStatus status = lane_->status();
   collect_sensor(status, page);
   collect_tables(status.tables, page);
+  collect_noise(status.noise, page);
   page.counter("quell_detect_events_total", "Events shown to the rules.", status.events);
   page.counter("quell_detect_detections_total", "Rules that matched.", status.detections);
   page.gauge("quell_detect_rules", "Rules in force.", static_cast<double>(status.rules));
   page.counter("quell_detect_rule_swaps_total", "Times that new rules came into force.", status.rule_swaps);
-  page.counter("quell_detect_failed_reloads_total", "Times that rules could not be read again.", failed_reloads_);
+  rules_->collect(page);
   page.histogram("quell_detect_seconds", "From the kernel's timestamp to the match.", lane_->detect_seconds());
   page.histogram("quell_print_seconds", "From the kernel's timestamp to the printed line.", sink_->print_seconds());
   page.counter("quell_detect_incomplete_total", "Detections that went out without their container's metadata.",
                status.sent_incomplete);
+  page.counter("quell_detect_completed_total", "Incomplete detections whose stored record was completed.",
+               status.completed_late);
+  page.counter("quell_detect_not_completed_total", "Incomplete detections forgotten for room before an answer came.",
+               status.not_completed);
+  page.gauge("quell_detect_held", "Detections that wait for their container's metadata.",
+             static_cast<double>(status.held));
+  page.gauge("quell_detect_awaited", "Detections that went out incomplete and may be completed yet.",
+             static_cast<double>(status.awaited));
   page.gauge("quell_record_queued_detections", "Detections on their way to the store.",
              static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
+
+  if (flight_ != nullptr) collect_flight(status.flight, flight_->files(), page);
 
   const os::LookupCounters lookups = lookup_->counters();
   page.counter("quell_lookup_requests_total", "Containers asked for.", lookups.requests);
   page.counter("quell_lookup_found_total", "Containers that a runtime described.", lookups.found);
   page.counter("quell_lookup_failed_total", "Containers that no runtime described.", lookups.failed + lookups.rejected);
+
+  page.gauge("quell_lookup_waiting", "Containers whose answer is due.", static_cast<double>(lookups.waiting));
+  page.gauge("quell_lookup_cached", "Answers remembered.", static_cast<double>(lookups.cached));
 
   const api::ServerCounters served = server_->counters();
   page.counter("quell_api_requests_total", "Requests answered.", served.requests);

@@ -6,21 +6,27 @@
 
 #include "apps/quell/cli.h"
 #include "apps/quell/detection_printer.h"
+#include "apps/quell/engine_flags.h"
 #include "apps/quell/evaluator.h"
-#include "apps/quell/rules.h"
+#include "apps/quell/noise.h"
+#include "apps/quell/rule_flags.h"
+#include "apps/quell/rule_sources.h"
 #include "capture/scap/reader.h"
+#include "capture/scenario/encode.h"
 
 namespace quell::cli {
 namespace {
 
 struct Options {
-  std::vector<std::string> files, rules;
-  bool stats = false, exit_on_detection = false, match_all = false;
-  std::string minimum_priority;
+  std::vector<std::string> files, rules, exceptions, names;
+  bool stats = false, exit_on_detection = false, match_all = true;
+  RuleFlagTexts rule_flags;
+  std::string fold_window;
+  ProfileFlags profile;
 };
 
 struct Totals {
-  uint64_t events = 0, detections = 0, malformed = 0;
+  uint64_t events = 0, detections = 0, folded = 0;
   capture::SourceCounters source;
   enrich::Counters tables;
 };
@@ -29,8 +35,8 @@ void add(Totals& totals, const Evaluator& evaluator, const capture::EventSource&
          const enrich::StateTables& tables) {
   totals.events += evaluator.event_count();
   totals.detections += evaluator.detection_count();
-  totals.malformed += evaluator.malformed_count();
   const capture::SourceCounters counters = source.counters();
+  totals.source.malformed += counters.malformed;
   totals.source.lost_ring_full += counters.lost_ring_full;
   totals.source.lost_scratch += counters.lost_scratch;
   totals.source.skipped_blocks += counters.skipped_blocks;
@@ -51,15 +57,15 @@ void print_stats(const Totals& totals, double seconds) {
   const enrich::Counters& tables = totals.tables;
   fmt::print(
       stderr,
-      "events: {}\ndetections: {}\nseconds: {:.3f}\nevents/s: {:.0f}\n"
+      "events: {}\ndetections: {}\nfolded: {}\nseconds: {:.3f}\nevents/s: {:.0f}\n"
       "losses: {} (ring_full {}, scratch {}, malformed {}, skipped_events {}, skipped_blocks {}, skipped_entries {}, "
       "enters_not_kept {}, threads_evicted {}, threads_refused {}, fds_refused {}, containers_refused {}, "
       "malformed_containers {})\n",
-      source.events, totals.detections, seconds, seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0,
-      source.lost() + totals.malformed, source.lost_ring_full, source.lost_scratch, totals.malformed,
-      source.skipped_events, source.skipped_blocks, source.skipped_entries, source.enters_not_kept,
-      tables.threads_evicted, tables.threads_refused, tables.fds_refused, tables.containers_refused,
-      tables.malformed_containers);
+      source.events, totals.detections, totals.folded, seconds,
+      seconds > 0 ? static_cast<double>(source.events) / seconds : 0.0, source.lost() + source.malformed,
+      source.lost_ring_full, source.lost_scratch, source.malformed, source.skipped_events, source.skipped_blocks,
+      source.skipped_entries, source.enters_not_kept, tables.threads_evicted, tables.threads_refused,
+      tables.fds_refused, tables.containers_refused, tables.malformed_containers);
 }
 
 /// The path in front, once, and the offset behind it.
@@ -75,18 +81,30 @@ Error located(Error error, const std::string& path) {
 
 /// Everything up to the end of the capture, or up to where it breaks.
 Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer,
-                    Totals& totals) {
+                    const NoiseOptions& noise_options, detect::RuleProfile* profile, Totals& totals) {
   // Standard input by its usual name.
   auto opened = capture::open_scap(path == "-" ? "/dev/stdin" : path);
   if (!opened) return located(opened.error(), path);
   const std::unique_ptr<capture::EventSource> source = *std::move(opened);
   enrich::StateTables tables({});
   detect::Engine engine(rules.program);
+  engine.profile_into(profile);
   Result<void> printed;
   EvaluatorOptions options;
   options.origin = "scap:" + path;
+  NoiseFilter noise(
+      noise_options,
+      [&](std::string_view name) {
+        const detect::Rule* rule = rules.find(name);
+        return rule != nullptr ? rule->fold.window_ns : std::optional<uint64_t>();
+      },
+      [&](OutgoingDetection&& outgoing) {
+        if (printed && is_printed(outgoing)) printed = printer.print(outgoing.detection);
+      });
   options.on_detection = [&](Detection&& detection) {
-    if (printed) printed = printer.print(detection);
+    detection.rules_hash = rules.hash;
+    const uint64_t now_ns = detection.kernel_ns;  // the capture's own time: the same capture folds the same way
+    noise.take({std::move(detection)}, now_ns);
   };
   Evaluator evaluator(tables, engine, options);
   evaluator.load(source->snapshot());
@@ -101,9 +119,25 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
     evaluator.run(batch);
     if (*pull == capture::Pull::ended) break;
   }
+  noise.flush();
+  totals.folded += noise.counters().fold.folded;
   add(totals, evaluator, *source, tables);
   if (!printed) return printed;
   if (!ended) return located(ended.error(), path);
+  return {};
+}
+
+/// "NAME=ADDRESS": what a domain name pointed to when the capture was taken.
+Result<void> tell_name(const detect::Program& program, const std::string& text) {
+  const size_t equals = text.find('=');
+  const auto address = equals == std::string::npos
+                           ? std::nullopt
+                           : capture::scenario::parse_ip(std::string_view(text).substr(equals + 1));
+  if (equals == 0 || !address) {
+    return Error{Code::invalid_argument,
+                 fmt::format("\"{}\" is no name and address, such as kubernetes.default=10.96.0.1", text), "--resolve"};
+  }
+  detect::tell_address(program, text.substr(0, equals), *address);
   return {};
 }
 
@@ -124,32 +158,35 @@ Exit detect(const Globals& globals, Options options) {
   }
   detect::EngineOptions engine_options;
   engine_options.match_all = options.match_all;
-  if (!options.minimum_priority.empty()) {
-    const auto priority = parse_priority(options.minimum_priority);
-    if (!priority) {
-      return fail({Code::invalid_argument,
-                   fmt::format("\"{}\" is no priority; there are emergency, alert, critical, error, warning, notice, "
-                               "informational, debug",
-                               options.minimum_priority),
-                   {}});
-    }
-    engine_options.minimum_priority = *priority;
-  }
-  const auto rules = load_rules(options.rules, engine_options, globals.verbose);
+  const auto flags = read_rule_flags(options.rule_flags, engine_options);
+  if (!flags) return fail(flags.error());
+  RuleSources sources = rule_sources(globals, options.rules, options.exceptions);
+  sources.flags = *flags;
+  const auto rules = load_rules(sources, engine_options, globals.verbose);
   if (!rules) return fail(rules.error());
+  for (const std::string& name : options.names)
+    if (const auto told = tell_name(*(*rules)->program, name); !told) return fail(told.error());
 
   const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
+  NoiseOptions noise;
+  if (!options.fold_window.empty()) {
+    const auto window_ms = parse_duration_ms(options.fold_window);
+    if (!window_ms) return fail(window_ms.error());
+    noise.fold_window_ns = *window_ms * 1'000'000;
+  }
+  const std::unique_ptr<detect::RuleProfile> profile = options.profile.make();
   Totals totals;
   Exit status = Exit::done;
   const auto start = std::chrono::steady_clock::now();
   for (const std::string& path : captures) {
-    if (const auto read = replay(path, **rules, printer, totals); !read) {
+    if (const auto read = replay(path, **rules, printer, noise, profile.get(), totals); !read) {
       const Exit failed = fail(read.error());
       if (status == Exit::done) status = failed;
     }
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.stats) print_stats(totals, seconds);
+  if (profile != nullptr) fmt::print(stderr, "{}", profile_table(profile->report()));
   if (status == Exit::done && options.exit_on_detection && totals.detections > 0) return Exit::detections_found;
   return status;
 }
@@ -172,12 +209,23 @@ void add_detect(CLI::App& app, const Globals& globals, Action& run) {
       ->type_name("PATH")
       ->expected(1)
       ->take_all();
+  add_exceptions_option(*command, options->exceptions);
   command->add_flag("--stats", options->stats,
                     "at the end, on stderr: events, detections, seconds, events/s, losses by cause");
   command->add_flag("--exit-on-detection", options->exit_on_detection, "exit with 10 if there were detections");
-  command->add_flag("--all-matches", options->match_all, "every rule that matches an event, not the first one only");
-  command->add_option("--minimum-priority", options->minimum_priority, "only rules at least this severe")
-      ->type_name("PRIORITY");
+  command
+      ->add_option("--fold-window", options->fold_window,
+                   "repeats of a detection within this time, by the capture's clock, become a counter (default: off)")
+      ->type_name("TIME");
+  add_rule_matching(*command, options->match_all);
+  add_profile(*command, options->profile);
+  add_rule_flags(*command, options->rule_flags);
+  command
+      ->add_option("--resolve", options->names,
+                   "what a domain name in the rules pointed to then (a replay asks no name server)")
+      ->type_name("NAME=ADDRESS")
+      ->expected(1)
+      ->take_all();
   command->callback([&globals, &run, options] { run = [&globals, options] { return detect(globals, *options); }; });
 }
 

@@ -1,5 +1,7 @@
 #include "apps/quell/detection_printer.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -28,10 +30,20 @@ std::string one_safe_line(std::string_view text) {
   return to_valid_utf8(out);
 }
 
+/// What a reader must know about the line itself.
+std::string caveats(const Detection& detection) {
+  std::string out;
+  if (detection.container == nullptr && detection.container_missing != ContainerMissing::none)
+    out += fmt::format(" [container: {}]", to_string(detection.container_missing));
+  if (detection.losses.count > 0) out += fmt::format(" [{} events lost in its window]", detection.losses.count);
+  return out;
+}
+
 }  // namespace
 
 Result<void> DetectionPrinter::print(const Detection& detection) const {
-  std::string line = format_ == StreamFormat::json ? detection_to_json(detection) : one_safe_line(text_line(detection));
+  std::string line = format_ == StreamFormat::json ? detection_to_json(detection)
+                                                   : one_safe_line(text_line(detection)) + caveats(detection);
   line += '\n';
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
     return errno_error(errno, "cannot write to stdout");

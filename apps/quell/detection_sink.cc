@@ -1,5 +1,6 @@
 #include "apps/quell/detection_sink.h"
 
+#include <algorithm>
 #include <chrono>
 #include <vector>
 
@@ -10,6 +11,7 @@ namespace {
 
 // Enough for a store to be fast at, and few enough that the first line of a burst does not wait for the last.
 constexpr size_t kBatch = 100;
+constexpr size_t kRememberedCaptures = 64;
 
 }  // namespace
 
@@ -42,7 +44,14 @@ void DetectionSink::work() {
 void DetectionSink::write(std::span<OutgoingDetection> batch) {
   std::vector<Detection> to_store;
   to_store.reserve(batch.size());
-  for (const OutgoingDetection& outgoing : batch) to_store.push_back(outgoing.detection);
+  for (OutgoingDetection& outgoing : batch) {
+    if (outgoing.finished_capture != nullptr) {
+      attach_to_stored(outgoing.finished_capture, to_store);
+      continue;
+    }
+    if (auto capture = finished_capture_of(outgoing.detection.id)) outgoing.detection.capture = std::move(capture);
+    to_store.push_back(outgoing.detection);
+  }
   const auto stored = store_.insert(to_store);
   {
     std::lock_guard lock(mutex_);
@@ -52,7 +61,7 @@ void DetectionSink::write(std::span<OutgoingDetection> batch) {
   }
   if (!stored) store_failures_ += batch.size();
   for (const OutgoingDetection& outgoing : batch) {
-    if (outgoing.is_update || stdout_gone_) continue;
+    if (outgoing.finished_capture != nullptr || !is_printed(outgoing) || stdout_gone_) continue;
     if (auto printed = printer_.print(outgoing.detection); !printed) {
       log::error("record", "{}; detections go on into the store", printed.error().str());
       stdout_gone_ = true;
@@ -60,8 +69,35 @@ void DetectionSink::write(std::span<OutgoingDetection> batch) {
     }
     ++printed_;
     const uint64_t now_ns = clock_.realtime_ns();
-    if (now_ns > outgoing.detection.kernel_ns) print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
+    // A summary is old by nature.
+    if (!outgoing.is_update && now_ns > outgoing.detection.kernel_ns)
+      print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
   }
+}
+
+void DetectionSink::attach_to_stored(const std::shared_ptr<const CaptureRef>& capture,
+                                     std::vector<Detection>& to_store) {
+  finished_captures_.push_back(capture);
+  if (finished_captures_.size() > kRememberedCaptures) finished_captures_.pop_front();
+  std::vector<std::string> ids = capture->also;
+  ids.push_back(capture->id);
+  for (const std::string& id : ids) {
+    const auto waiting = std::find_if(to_store.begin(), to_store.end(), [&](const Detection& d) { return d.id == id; });
+    if (waiting != to_store.end()) {
+      waiting->capture = capture;
+    } else if (auto stored = store_.detection(id)) {
+      stored->capture = capture;
+      to_store.push_back(*std::move(stored));
+    }
+  }
+}
+
+std::shared_ptr<const CaptureRef> DetectionSink::finished_capture_of(const std::string& detection_id) const {
+  for (const auto& capture : finished_captures_) {
+    const auto& also = capture->also;
+    if (capture->id == detection_id || std::find(also.begin(), also.end(), detection_id) != also.end()) return capture;
+  }
+  return nullptr;
 }
 
 std::string DetectionSink::store_error() const {

@@ -1,6 +1,7 @@
 #pragma once
 // The output thread: stores detections, then prints them. Stored first, so that whoever reads a line can act on its id.
 #include <atomic>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -22,6 +23,8 @@ class DetectionSink {
 
   /// Waits while 1024 are queued: a detection is never dropped.
   void push(OutgoingDetection&& detection) { queue_.push(std::move(detection)); }
+  /// A capture is complete or has failed: the detections in it say so from now on.
+  void attach(const CaptureRef& capture) { queue_.push({{}, false, std::make_shared<const CaptureRef>(capture)}); }
   /// Writes out what is queued and ends the thread. Idempotent.
   void finish();
 
@@ -38,6 +41,8 @@ class DetectionSink {
  private:
   void work();
   void write(std::span<OutgoingDetection> batch);
+  void attach_to_stored(const std::shared_ptr<const CaptureRef>& capture, std::vector<Detection>& to_store);
+  std::shared_ptr<const CaptureRef> finished_capture_of(const std::string& detection_id) const;
 
   const DetectionPrinter printer_;
   record::Store& store_;
@@ -46,6 +51,8 @@ class DetectionSink {
   std::atomic<uint64_t> printed_{0}, store_failures_{0};
   std::atomic<bool> stdout_gone_{false};
   metrics::Histogram print_seconds_;
+  // Finished lately: a detection may be stored, or stored again with its container's metadata, after its capture ended.
+  std::deque<std::shared_ptr<const CaptureRef>> finished_captures_;
   mutable std::mutex mutex_;
   std::string store_error_;
   std::thread thread_;  // last: starts when all else is there

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "apps/quell/task_events.h"
+#include "base/assert.h"
 
 namespace quell::cli {
 namespace {
@@ -16,49 +17,83 @@ uint64_t fnv1a(std::string_view text, uint64_t hash) {
 }  // namespace
 
 Evaluator::Evaluator(enrich::StateTables& tables, detect::Engine& engine, EvaluatorOptions options)
-    : tables_(tables), engine_(engine), options_(std::move(options)) {}
+    : tables_(tables), engine_(engine), options_(std::move(options)) {
+  for (uint16_t code = 0; code < kEventCodeCount; ++code)
+    changes_state_[code] = enrich::StateTables::acts_on(static_cast<EventCode>(code));
+}
 
-void Evaluator::load(const Snapshot& snapshot) { tables_.load(snapshot); }
+void Evaluator::load(const Snapshot& snapshot) {
+  if (flight_ != nullptr) flight_->reset();
+  tables_.load(snapshot);
+}
 
 void Evaluator::run(const EventBatch& batch) {
-  for (size_t i = 0; i < batch.size(); ++i) evaluate(batch.event(i), batch.slot(i));
-}
-
-void Evaluator::inject(std::span<const uint8_t> event) {
-  evaluate(
-      event,
-      {.offset = 0, .len = static_cast<uint32_t>(event.size()), .skipped_before = 0, .cpu = 0, .state_only = false});
-}
-
-void Evaluator::evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot& slot) {
   Event event;
-  if (!Event::parse(bytes, event)) {
-    number_ += slot.skipped_before + 1;
-    ++malformed_count_;
-    return;
+  for (const EventBatch::Slot& slot : batch.slots()) {
+    if (passes(slot)) continue;
+    Event::locate(slot.bytes, event);
+    evaluate(event, slot);
   }
+}
+
+/// Most events of a capture with everything in it (page faults, context switches, calls that no rule names) are
+/// nobody's business: they are counted and left alone.
+bool Evaluator::passes(const EventBatch::Slot& slot) {
+  const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
+  if (changes_state_[code] || recorder_ != nullptr || flight_ != nullptr ||
+      (!slot.state_only && engine_.looks_at(code)))
+    return false;
+  const auto tid = static_cast<int64_t>(quell::load<uint64_t>(slot.bytes + offsetof(EventHeader, tid)));
+  if (!tables_.pass(code, tid, quell::load<uint64_t>(slot.bytes))) return false;
+  number_ += slot.skipped_before + 1;
+  if (!slot.state_only) ++event_count_;
+  return true;
+}
+
+void Evaluator::inject(std::span<const uint8_t> bytes) { evaluate_own(bytes, false); }
+
+/// An event of our own making, which must be sound.
+void Evaluator::evaluate_own(std::span<const uint8_t> bytes, bool state_only) {
+  Event event;
+  const auto parsed = Event::parse(bytes, event);
+  QUELL_ASSERT(parsed);
+  evaluate(event, {.bytes = bytes.data(),
+                   .len = static_cast<uint32_t>(bytes.size()),
+                   .skipped_before = 0,
+                   .cpu = 0,
+                   .state_only = state_only});
+}
+
+void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
   event.cpu = slot.cpu;
   event.state_only = slot.state_only;
   if (options_.read_thread && event.tid() > 0 && event.spec().source != EventClass::iter) learn_about(event);
   if (recorder_ != nullptr) {
-    if (auto written = recorder_->append(bytes, slot.cpu, slot.state_only); !written) {
+    if (auto written = recorder_->append({slot.bytes, slot.len}, slot.cpu, slot.state_only); !written) {
       record_status_ = std::move(written);
       recorder_ = nullptr;
     }
   }
   number_ += slot.skipped_before + 1;
+  if (flight_ != nullptr) {
+    tables_.settle();
+    flight_->before(event, tables_.thread(event.tid()));
+  }
   const EventContext& context = tables_.apply(event, number_);
+  if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
   if (slot.state_only) return;
   ++event_count_;
-  for (const detect::RuleIndex rule : engine_.evaluate(context)) {
-    Detection detection = engine_.render(rule, context);
-    if (options_.clock != nullptr) detection.detect_ns = options_.clock->realtime_ns();
-    detection.hostname = options_.hostname.empty() ? tables_.machine().hostname : options_.hostname;
-    detection.evidence_ref = fmt::format("{}#{}", options_.origin, number_);
-    detection.id = detection_id(detection);
-    ++detection_count_;
-    options_.on_detection(std::move(detection));
-  }
+  for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
+}
+
+void Evaluator::detected(detect::RuleIndex rule, const EventContext& context) {
+  Detection detection = engine_.render(rule, context);
+  if (options_.clock != nullptr) detection.detect_ns = options_.clock->realtime_ns();
+  detection.hostname = options_.hostname.empty() ? tables_.machine().hostname : options_.hostname;
+  detection.evidence_ref = fmt::format("{}#{}", options_.origin, number_);
+  detection.id = detection_id(detection);
+  ++detection_count_;
+  options_.on_detection(std::move(detection));
 }
 
 void Evaluator::learn_about(const Event& event) {
@@ -87,11 +122,7 @@ void Evaluator::learn_thread(int64_t tid, uint64_t ts_ns, int depth) {
   if (!thread.is_main() && thread.pid > 0 && tables_.thread(thread.pid) == nullptr)
     learn_thread(thread.pid, ts_ns, depth + 1);
   if (thread.ptid > 0 && tables_.thread(thread.ptid) == nullptr) learn_thread(thread.ptid, ts_ns, depth + 1);
-  for (const auto& event : task_events(thread, fds, ts_ns, tables_.machine().boot_ns)) {
-    evaluate(
-        event,
-        {.offset = 0, .len = static_cast<uint32_t>(event.size()), .skipped_before = 0, .cpu = 0, .state_only = true});
-  }
+  for (const auto& event : task_events(thread, fds, ts_ns, tables_.machine().boot_ns)) evaluate_own(event, true);
 }
 
 std::string Evaluator::detection_id(const Detection& detection) {

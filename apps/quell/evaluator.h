@@ -1,6 +1,7 @@
 #pragma once
 // One stream of events through the state tables and the rules, on the thread that calls. Replay and live go through
 // here.
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "capture/flight/recorder.h"
 #include "capture/scap/writer.h"
 #include "detect/engine.h"
 #include "enrich/tables.h"
@@ -38,7 +40,7 @@ class Evaluator {
 
   /// Starts the stream, or starts it anew: everything known is void.
   void load(const Snapshot& snapshot);
-  /// Every event of the batch that is sound goes through, in order; malformed ones are counted.
+  /// Every event of the batch goes through, in order.
   void run(const EventBatch& batch);
   /// An event of our own making takes its place in the stream, such as a container's metadata.
   void inject(std::span<const uint8_t> event);
@@ -46,14 +48,18 @@ class Evaluator {
   /// From now on every event is written there, too; null ends it. Borrowed. A failing disk ends the recording with the
   /// writer's error in record_status(), never the detection.
   void record_to(capture::ScapWriter* writer) { recorder_ = writer; }
+  /// From now on every event goes past it, too; null ends it. Borrowed.
+  void fly_with(capture::flight::FlightRecorder* flight) { flight_ = flight; }
   const Result<void>& record_status() const { return record_status_; }
 
   uint64_t event_count() const { return event_count_; }
   uint64_t detection_count() const { return detection_count_; }
-  uint64_t malformed_count() const { return malformed_count_; }
 
  private:
-  void evaluate(std::span<const uint8_t> bytes, const EventBatch::Slot& slot);
+  bool passes(const EventBatch::Slot& slot);
+  void evaluate(Event& event, const EventBatch::Slot& slot);
+  void evaluate_own(std::span<const uint8_t> bytes, bool state_only);
+  void detected(detect::RuleIndex rule, const EventContext& context);
   void learn_about(const Event& event);
   void learn_thread(int64_t tid, uint64_t ts_ns, int depth);
   std::string detection_id(const Detection& detection);
@@ -61,12 +67,13 @@ class Evaluator {
   enrich::StateTables& tables_;
   detect::Engine& engine_;
   const EvaluatorOptions options_;
+  std::array<bool, kEventCodeCount> changes_state_;  // by code
   capture::ScapWriter* recorder_ = nullptr;
+  capture::flight::FlightRecorder* flight_ = nullptr;
   Result<void> record_status_;
   uint64_t number_ = 0;
   uint64_t event_count_ = 0;  // shown to the rules
   uint64_t detection_count_ = 0;
-  uint64_t malformed_count_ = 0;
 };
 
 }  // namespace quell::cli

@@ -17,6 +17,7 @@ constexpr uint64_t kPublishInterval = 100 * kMillisecond;
 // Containers that were there before us are described before their first event is evaluated, if the runtime is quick
 // about it.
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
+constexpr uint64_t kLastAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
 
 }  // namespace
@@ -28,6 +29,11 @@ Result<std::unique_ptr<LiveLane>> LiveLane::create(std::unique_ptr<capture::Live
     QUELL_TRY(recorder, capture::ScapWriter::create(options.record_path, source->snapshot(), {}));
   }
   std::unique_ptr<LiveLane> lane(new LiveLane(std::move(source), std::move(rules), std::move(options)));
+  lane->engine_.profile_into(lane->options_.profile);
+  if (Flight* flight = lane->options_.flight) {
+    flight->attach(lane->tables_, *lane->rules_);
+    lane->evaluator_.fly_with(flight->recorder());
+  }
   lane->evaluator_.load(lane->source_->snapshot());
   lane->recorder_ = std::move(recorder);
   lane->evaluator_.record_to(lane->recorder_.get());
@@ -44,7 +50,10 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
         own.tables.on_new_container = [this](const ContainerSlot& slot) {
           if (options_.lookup == nullptr || slot.is_host()) return;
           ++lookups_open_;
-          options_.lookup->request(slot.full_id, slot.type_guess);
+          options_.lookup->request({.full_id = slot.full_id,
+                                    .guess = slot.type_guess,
+                                    .cgroup_path = slot.cgroup_path,
+                                    .pid = slot.first_pid});
         };
         return own;
       }()),
@@ -52,13 +61,23 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
       rules_(std::move(rules)),
       tables_(options_.tables),
       engine_(rules_->program),
+      noise_(
+          options_.noise,
+          [this](std::string_view name) {
+            const detect::Rule* rule = rules_->find(name);
+            return rule != nullptr ? rule->fold.window_ns : std::optional<uint64_t>();
+          },
+          [this](OutgoingDetection&& outgoing) {
+            if (outgoing.detection.folded.count > 0) pending_.note_folded(outgoing.detection);
+            options_.emit(std::move(outgoing));
+          }),
       pending_(
           {},
           [this](std::string_view name) {
             const detect::Rule* rule = rules_->find(name);
             return rule != nullptr ? rule->output : std::string();
           },
-          options_.emit),
+          [this](OutgoingDetection&& outgoing) { noise_.take(std::move(outgoing), options_.clock->monotonic_ns()); }),
       evaluator_(tables_, engine_,
                  {.is_live = true,
                   .origin = "live:" + options_.boot_id,
@@ -70,9 +89,17 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
                           detect_seconds_.observe_ns(detection.detect_ns - detection.kernel_ns);
                         }
                         settle_identity(detection.process);
+                        detection.rules_generation = rules_->generation;
+                        detection.rules_hash = rules_->hash;
+                        tell_losses(detection);
+                        if (options_.flight != nullptr)
+                          options_.flight->on_detection(detection, rules_->find(detection.rule));
                         pending_.add(std::move(detection), options_.clock->monotonic_ns());
                       },
-                  .read_thread = options_.tables.read_thread}) {}
+                  .read_thread = options_.tables.read_thread}),
+      coverage_(options_.clock->realtime_ns()) {
+  rules_generation_ = rules_->generation;
+}
 
 Result<void> LiveLane::run() {
   wait_for_first_answers();
@@ -125,8 +152,9 @@ void LiveLane::take_answers() {
   answers_.clear();
   options_.lookup->poll(answers_);
   for (const os::LookupAnswer& answer : answers_) {
-    if (lookups_open_ > 0) --lookups_open_;
-    if (answer.info != nullptr) {
+    if (answer.final && lookups_open_ > 0) --lookups_open_;
+    // Where nobody lives any more there is nothing to tell the tables; detections may still wait for it.
+    if (answer.info != nullptr && tables_.container(answer.full_id) != nullptr) {
       // As an event, metadata has its place in the order of things: the recording and its replay know it from there on,
       // too.
       const uint64_t ts_ns = last_event_ns_ != 0 ? last_event_ns_ : options_.clock->realtime_ns();
@@ -134,8 +162,28 @@ void LiveLane::take_answers() {
           EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
       tables_.set_container_info(answer.full_id, answer.info);
     }
-    pending_.answer(answer.full_id, answer.info, answer.reason, answer.final);
+    pending_.answer({.full_id = answer.full_id,
+                     .info = answer.info,
+                     .missing = answer.missing,
+                     .detail = answer.detail,
+                     .is_final = answer.final},
+                    options_.clock->realtime_ns());
   }
+}
+
+void LiveLane::tell_losses(Detection& detection) {
+  observe_losses(options_.clock->realtime_ns());
+  const Thread* thread = tables_.thread(detection.tid);
+  detection.losses = coverage_.window(thread != nullptr ? window_start_ns(tables_, *thread) : detection.kernel_ns,
+                                      detection.kernel_ns);
+}
+
+void LiveLane::observe_losses(uint64_t now_ns) {
+  const capture::SourceCounters counters = source_->counters();
+  const uint64_t before = coverage_.last_loss_ns();
+  coverage_.observe(now_ns, counters.lost(), counters.last_loss_ns);
+  if (coverage_.last_loss_ns() != before)
+    losses_ = std::make_shared<const std::vector<LossSecond>>(coverage_.seconds());
 }
 
 void LiveLane::apply_commands() {
@@ -146,7 +194,12 @@ void LiveLane::apply_commands() {
     rules_ = std::exchange(new_rules_, nullptr);
   }
   engine_.swap(rules_->program);
+  if (options_.flight != nullptr) {
+    options_.flight->use(*rules_);
+    evaluator_.fly_with(options_.flight->recorder());
+  }
   ++rule_swaps_;
+  rules_generation_ = rules_->generation;
   if (auto changed = source_->set_interest(rules_->interest()); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
   }
@@ -158,9 +211,11 @@ void LiveLane::evaluate() {
   if (!batch_.empty()) last_event_ns_ = load<EventHeader>(batch_.event(batch_.size() - 1).data()).ts_ns;
   const uint64_t now_ns = options_.clock->monotonic_ns();
   pending_.tick(now_ns);
+  noise_.tick(now_ns);
   if (now_ns < next_publish_ns_) return;
   next_publish_ns_ = now_ns + kPublishInterval;
   tables_.housekeep(options_.clock->realtime_ns());
+  if (options_.flight != nullptr) options_.flight->tick(options_.clock->realtime_ns(), source_->counters().lost());
   publish();
 }
 
@@ -170,10 +225,21 @@ void LiveLane::publish() {
   status.tables = tables_.counters();
   status.events = evaluator_.event_count();
   status.detections = evaluator_.detection_count();
-  status.malformed = evaluator_.malformed_count();
   status.rules = detect::rule_count(*rules_->program);
   status.rule_swaps = rule_swaps_;
+  status.rules_generation = rules_->generation;
+  status.noise = noise_.counters();
   status.sent_incomplete = pending_.sent_incomplete();
+  if (options_.flight != nullptr) status.flight = options_.flight->status();
+  status.completed_late = pending_.completed_late();
+  status.not_completed = pending_.forgotten();
+  status.held = pending_.waiting();
+  status.awaited = pending_.late();
+  status.published_ns = options_.clock->realtime_ns();
+  observe_losses(status.published_ns);
+  status.started_ns = coverage_.start_ns();
+  status.last_loss_ns = coverage_.last_loss_ns();
+  status.losses = losses_;
   if (recorder_) status.recorded_events = recorder_->event_count();
   if (!evaluator_.record_status()) status.record_error = evaluator_.record_status().error().str();
   status.is_running = !stopping_;
@@ -183,8 +249,13 @@ void LiveLane::publish() {
 
 Result<void> LiveLane::finish() {
   stopping_ = true;
-  take_answers();
+  // What is held gets a last chance: nobody completes it once we are gone.
+  const uint64_t limit_ns = options_.clock->monotonic_ns() + kLastAnswersPatience;
+  for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
+  noise_.flush();
+  if (options_.flight != nullptr) options_.flight->finish();
   publish();
   if (!recorder_) return {};
   evaluator_.record_to(nullptr);

@@ -1,13 +1,16 @@
 #include "apps/quell/live_tables.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "base/text.h"
 #include "capture/proc/scan.h"
+#include "os/runc_state.h"
 
 namespace quell::cli {
 namespace {
@@ -43,11 +46,46 @@ bool read_accounts(int64_t pid, std::vector<User>& users, std::vector<Group>& gr
   return has_users || has_groups;
 }
 
+std::optional<uint64_t> mount_namespace(int64_t pid) {
+  struct stat info {};
+  if (stat(fmt::format("/proc/{}/ns/mnt", pid).c_str(), &info) != 0) return {};
+  return info.st_ino;
+}
+
+/// The first line of its mounts. It begins with the mount's id, which no other namespace has.
+std::string first_mount(int64_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/mountinfo", pid));
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// Whose mounts are the host's. Pid 1 may have more capabilities than we, which closes its namespaces to us and leaves
+/// its list of mounts open.
+class HostMounts {
+ public:
+  HostMounts() : first_(first_mount(1)), namespace_(mount_namespace(1)) {
+    if (!namespace_ && !first_.empty() && first_ == first_mount(getpid())) namespace_ = mount_namespace(getpid());
+  }
+  bool is_known() const { return namespace_ || !first_.empty(); }
+  /// Nothing if the process is gone.
+  std::optional<bool> differ_from(int64_t pid) const {
+    if (const auto own = namespace_ ? mount_namespace(pid) : std::nullopt) return *own != *namespace_;
+    const std::string first = first_mount(pid);
+    if (first.empty() || first_.empty()) return {};
+    return first != first_;
+  }
+
+ private:
+  std::string first_;
+  std::optional<uint64_t> namespace_;
+};
+
 }  // namespace
 
 Result<Snapshot> scan_machine() { return capture::scan_proc({}); }
 
-enrich::Options live_table_options() {
+enrich::Options live_table_options(const std::vector<std::string>& runc_roots) {
   // Shared by the functions below; all of them are called by the engine thread.
   const auto scanner = std::make_shared<capture::ProcScanner>(capture::ScanOptions{});
   enrich::Options options;
@@ -77,6 +115,14 @@ enrich::Options live_table_options() {
     return access(fmt::format("/proc/{}/task/{}", thread.pid, thread.tid).c_str(), F_OK) == 0;
   };
   options.read_users = read_accounts;
+  // A scoped sensor learns of processes outside of its scope, the parents of those inside, and never of their end: they
+  // are looked after often enough for a churn of containers to leave no more than half a minute's worth of them.
+  options.purge_interval_ns = options.purge_idle_ns = 15'000'000'000;
+  // Whoever cannot see what pid 1 has cannot tell, and believes the names.
+  if (const auto host = std::make_shared<const HostMounts>(); host->is_known())
+    options.is_isolated = [host](int64_t pid) { return host->differ_from(pid); };
+  const auto runc = std::make_shared<os::RuncState>(runc_roots);
+  options.container_of = [runc](std::string_view cgroups) { return runc->id_of_cgroups(cgroups); };
   return options;
 }
 

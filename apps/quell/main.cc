@@ -99,7 +99,10 @@ Exit run(int argc, char** argv) {
   add_detect(app, globals, action);
   add_record(app, globals, action);
   add_rule(app, globals, action);
+  add_exception(app, globals, action);
   add_action(app, globals, action);
+  add_doctor(app, globals, action);
+  add_capture(app, globals, action);
   add_version(app, globals, action);
 
   try {

@@ -6,74 +6,104 @@
 
 namespace quell::cli {
 
+const PendingDetections::BadNews PendingDetections::kNoNewsYet{
+    ContainerMissing::pending, "the container runtimes have not told of it yet; what is stored is completed", false};
+
 PendingDetections::PendingDetections(Options options, TemplateOf template_of, Emit emit)
     : options_(options), template_of_(std::move(template_of)), emit_(std::move(emit)) {}
 
 void PendingDetections::add(Detection&& detection, uint64_t now_ns) {
-  const bool is_settled = !awaits_metadata(detection);
-  if (is_settled && waiting_.empty()) {
+  if (!awaits_metadata(detection)) {
     emit_({std::move(detection), false});
     return;
   }
-  waiting_.push_back({std::move(detection), now_ns + options_.patience_ns, is_settled});
+  if (const auto bad = bad_news_.find(detection.container_full_id); bad != bad_news_.end()) {
+    send_incomplete(std::move(detection), bad->second);
+    return;
+  }
+  waiting_.push_back({std::move(detection), now_ns + options_.patience_ns});
   if (waiting_.size() > options_.capacity) {
-    Entry oldest = std::move(waiting_.front());
+    Detection oldest = std::move(waiting_.front().detection);
     waiting_.pop_front();
-    send(std::move(oldest));
+    send_incomplete(std::move(oldest), kNoNewsYet);
   }
 }
 
-void PendingDetections::answer(const std::string& full_id, const std::shared_ptr<const Container>& info,
-                               const std::string& reason, bool final) {
-  for (Entry& entry : waiting_) {
-    if (entry.is_settled || entry.detection.container_full_id != full_id) continue;
-    if (info != nullptr) {
-      complete(entry.detection, info, template_of_(entry.detection.rule));
-    } else {
-      entry.detection.container_missing_reason = reason;
-    }
-    entry.is_settled = true;
-  }
-  if (info != nullptr || final) {
+void PendingDetections::answer(const ContainerNews& news, uint64_t wall_ns) {
+  const auto concerns = [&](const Detection& detection) { return detection.container_full_id == news.full_id; };
+  if (news.info != nullptr || news.is_final) {
     std::deque<Detection> kept;
     for (Detection& detection : late_) {
-      if (detection.container_full_id != full_id) {
+      if (!concerns(detection)) {
         kept.push_back(std::move(detection));
-      } else if (info != nullptr) {
-        complete(detection, info, template_of_(detection.rule));
-        emit_({std::move(detection), true});
+        continue;
       }
+      if (news.info != nullptr) {
+        complete(detection, news.info, template_of_(detection.rule), wall_ns);
+        ++completed_late_;
+      } else {
+        detection.container_missing = news.missing;
+        detection.container_missing_detail = news.detail;
+      }
+      emit_({std::move(detection), true});
     }
     late_ = std::move(kept);
   }
-  drain(0);
+  remember(news);
+  std::deque<Entry> kept;
+  for (Entry& entry : waiting_) {
+    if (!concerns(entry.detection)) {
+      kept.push_back(std::move(entry));
+    } else if (news.info != nullptr) {
+      complete(entry.detection, news.info, template_of_(entry.detection.rule), wall_ns);
+      emit_({std::move(entry.detection), false});
+    } else {
+      send_incomplete(std::move(entry.detection), bad_news_.at(news.full_id));
+    }
+  }
+  waiting_ = std::move(kept);
 }
 
-void PendingDetections::tick(uint64_t now_ns) { drain(now_ns); }
+void PendingDetections::remember(const ContainerNews& news) {
+  if (news.info != nullptr) {
+    bad_news_.erase(news.full_id);
+    std::erase(bad_news_order_, news.full_id);
+    return;
+  }
+  BadNews bad{news.missing, news.detail, news.is_final};
+  if (!bad_news_.insert_or_assign(news.full_id, std::move(bad)).second) return;
+  bad_news_order_.push_back(news.full_id);
+  if (bad_news_order_.size() <= options_.bad_news_capacity) return;
+  bad_news_.erase(bad_news_order_.front());
+  bad_news_order_.pop_front();
+}
 
-void PendingDetections::flush() { drain(UINT64_MAX); }
-
-void PendingDetections::drain(uint64_t now_ns) {
-  while (!waiting_.empty() && (waiting_.front().is_settled || waiting_.front().deadline_ns <= now_ns)) {
-    Entry entry = std::move(waiting_.front());
-    waiting_.pop_front();
-    send(std::move(entry));
+void PendingDetections::note_folded(const Detection& summary) {
+  for (Detection& detection : late_) {
+    if (detection.id == summary.id) detection.folded = summary.folded;
   }
 }
 
-void PendingDetections::send(Entry&& entry) {
-  if (awaits_metadata(entry.detection)) {
-    ++sent_incomplete_;
-    if (entry.detection.container_missing_reason.empty()) {
-      entry.detection.container_missing_reason = "the container runtime has not answered in time";
-    }
-    late_.push_back(entry.detection);
+void PendingDetections::tick(uint64_t now_ns) {
+  while (!waiting_.empty() && waiting_.front().deadline_ns <= now_ns) {
+    Detection detection = std::move(waiting_.front().detection);
+    waiting_.pop_front();
+    send_incomplete(std::move(detection), kNoNewsYet);
+  }
+}
+
+void PendingDetections::send_incomplete(Detection&& detection, const BadNews& news) {
+  ++sent_incomplete_;
+  detection.container_missing = news.missing;
+  detection.container_missing_detail = news.detail;
+  if (!news.is_final) {
+    late_.push_back(detection);
     if (late_.size() > options_.late_capacity) {
       late_.pop_front();
       ++forgotten_;
     }
   }
-  emit_({std::move(entry.detection), false});
+  emit_({std::move(detection), false});
 }
 
 }  // namespace quell::cli

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "apps/quell/cli.h"
+#include "apps/quell/confine.h"
 #include "apps/quell/daemon.h"
 #include "apps/quell/live_tables.h"
 #include "base/text.h"
@@ -15,15 +16,17 @@ namespace {
 
 struct Options {
   std::string scope, out, duration;
-  std::vector<std::string> rules, events;
-  os::RuntimeSockets sockets;
+  std::vector<std::string> rules, events, static_fields;
+  os::RuntimeSockets sockets = os::find_runtime_sockets();
+  bool only_scope = false;
 };
 
 /// Which events to take: all, those of the rules, or those named.
 Result<std::vector<bool>> interest_of(const Options& options, bool show_warnings) {
   std::vector<bool> interest(kEventCodeCount, options.rules.empty() && options.events.empty());
   if (!options.rules.empty()) {
-    QUELL_TRY(const auto rules, load_rules(options.rules, {}, show_warnings));
+    QUELL_CHECK(define_static_fields(options.static_fields));
+    QUELL_TRY(const auto rules, load_rules({.paths = options.rules}, {}, show_warnings));
     interest = detect::wanted_event_codes(*rules->program);
     interest.resize(kEventCodeCount);
   }
@@ -68,12 +71,17 @@ Exit record(const Globals& globals, const Options& options) {
   capture::EbpfOptions sensor;
   sensor.scope = scope->sensor;
   sensor.interest = *std::move(interest);
-  sensor.scan = scan_machine;
+  sensor.scan = [&]() -> Result<Snapshot> {
+    QUELL_TRY(Snapshot snapshot, scan_machine());
+    if (options.only_scope) confine(snapshot, *scope);
+    return snapshot;
+  };
   auto source = capture::open_ebpf(sensor);
   if (!source) return fail(source.error());
   os::ContainerLookup lookup(runtimes);
   LiveLane::Options lane_options;
-  lane_options.tables = live_table_options();
+  lane_options.tables = live_table_options(options.sockets.runc_roots);
+  if (options.only_scope) confine(lane_options.tables, *scope);
   lane_options.boot_id = machine->boot_id();
   lane_options.record_path = options.out;
   lane_options.clock = &system_clock();
@@ -126,10 +134,13 @@ void add_record(CLI::App& app, const Globals& globals, Action& run) {
       ->type_name("PATH")
       ->expected(1, -1)
       ->take_all();
+  add_static_fields(*command, options->static_fields);
   command->add_option("--events", options->events, "only these events, such as execve,openat")
       ->type_name("NAME,…")
       ->expected(1, -1)
       ->take_all();
+  command->add_flag("--only-scope", options->only_scope,
+                    "of processes outside of the scope, only the names of ancestors: no arguments, no environment");
   command->add_option("--docker-socket", options->sockets.docker, "Docker's API socket")->type_name("PATH");
   command->add_option("--containerd-socket", options->sockets.containerd, "containerd's socket")->type_name("PATH");
   command->callback([&globals, &run, options] { run = [&globals, options] { return record(globals, *options); }; });

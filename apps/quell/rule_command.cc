@@ -2,7 +2,12 @@
 #include <fmt/format.h>
 
 #include "apps/quell/cli.h"
-#include "apps/quell/rules.h"
+#include "apps/quell/rule_fields.h"
+#include "apps/quell/rule_flags.h"
+#include "apps/quell/rule_lowered.h"
+#include "apps/quell/rule_sources.h"
+#include "apps/quell/rules_json.h"
+#include "apps/quell/server_call.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "detect/falco/loader.h"
@@ -14,8 +19,11 @@ namespace {
 namespace falco = detect::falco;
 
 struct Options {
-  std::vector<std::string> paths;
-  std::string name, prefix;
+  std::vector<std::string> paths, exceptions;
+  std::string name;
+  FieldFilter fields;
+  std::vector<std::string> static_fields;
+  bool running = false;
 };
 
 /// One run of the loader over the files that the options name, everything it said included.
@@ -25,10 +33,11 @@ struct Loaded {
   size_t errors = 0, warnings = 0;
 };
 
-Result<std::unique_ptr<Loaded>> load(const Options& options) {
+Result<std::unique_ptr<Loaded>> load(const Globals& globals, const Options& options) {
+  QUELL_CHECK(define_static_fields(options.static_fields));
   auto loaded = std::make_unique<Loaded>();
-  QUELL_TRY(const auto files, find_rule_files(options.paths));
-  loaded->files = falco::load_files(loaded->loader, files, falco::OnError::keep_going);
+  QUELL_TRY(const auto files, find_files(rule_sources(globals, options.paths, options.exceptions)));
+  loaded->files = falco::load_files(loaded->loader, files.rules, falco::OnError::keep_going, files.exceptions);
   for (const falco::FileResult& file : loaded->files) {
     loaded->errors += file.errors.size();
     loaded->warnings += file.warnings.size();
@@ -37,8 +46,8 @@ Result<std::unique_ptr<Loaded>> load(const Options& options) {
 }
 
 /// The rules, for commands that only make sense when they load.
-Result<std::unique_ptr<Loaded>> load_sound(const Options& options) {
-  QUELL_TRY(auto loaded, load(options));
+Result<std::unique_ptr<Loaded>> load_sound(const Globals& globals, const Options& options) {
+  QUELL_TRY(auto loaded, load(globals, options));
   for (const falco::FileResult& file : loaded->files) {
     if (!file.successful()) fmt::print(stderr, "{}", falco::readable(file));
   }
@@ -50,7 +59,7 @@ Result<std::unique_ptr<Loaded>> load_sound(const Options& options) {
 Exit check(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"text", "json", "jsonl"});
   if (!format) return fail(format.error());
-  const auto loaded = load(options);
+  const auto loaded = load(globals, options);
   if (!loaded) return fail(loaded.error());
   const Loaded& rules = **loaded;
   Result<void> compiled;
@@ -90,19 +99,42 @@ Exit check(const Globals& globals, const Options& options) {
   return Exit::done;
 }
 
-std::string rule_json(const detect::Rule& rule) {
-  JsonWriter out;
-  out.begin_object().text("name", rule.name).text("priority", to_string(rule.priority));
-  out.text("severity", to_string(severity_of(rule.priority))).text("source", rule.source).flag("enabled", rule.enabled);
-  out.texts("tags", rule.tags).text("description", rule.description).text("file", rule.file).integer("line", rule.line);
-  out.end_object();
-  return out.take();
+/// The rules of the running quell, and whether its files still say the same.
+Exit list_running(const Globals& globals, std::string_view format) {
+  const auto answer = call_server(globals, api::Method::get, "/v1/rules");
+  if (!answer) return fail(answer.error());
+  const auto json = Json::parse(*answer);
+  if (!json || json->at("items").array() == nullptr)
+    return fail({Code::malformed, "the server's answer is no list of rules", {}});
+  if (const std::string error = json->at("error").str(); !error.empty())
+    fmt::print(stderr, "quell: warning: the rule files have changed and cannot be loaded: {}\n", error);
+  if (format == "json") {
+    fmt::print("{}\n", *answer);
+    return Exit::done;
+  }
+  if (format == "table") {
+    say(globals, fmt::format("generation {} ({}), loaded {}", json->at("generation").u64(), json->at("hash").str(),
+                             json->at("loaded_time").str()));
+  }
+  for (const Json& rule : *json->at("items").array()) {
+    if (format == "jsonl") {
+      fmt::print("{}\n", rule.dump());
+    } else if (format == "name") {
+      fmt::print("{}\n", rule.at("name").str());
+    } else {
+      fmt::print("{:<60}  {:<13}  {:<8}  {}{}\n", rule.at("name").str(), rule.at("priority").str(),
+                 rule.at("source").str(), rule.at("enabled").boolean() ? "" : "(off) ",
+                 fmt::join(rule.at("tags").texts(), ","));
+    }
+  }
+  return Exit::done;
 }
 
 Exit list(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"table", "json", "jsonl", "name"});
   if (!format) return fail(format.error());
-  const auto loaded = load_sound(options);
+  if (options.running) return list_running(globals, *format);
+  const auto loaded = load_sound(globals, options);
   if (!loaded) return fail(loaded.error());
   const auto& rules = (*loaded)->loader.rules().rules;
   size_t width = 0;
@@ -138,6 +170,10 @@ void print_explained(const detect::Rule& rule) {
   if (!events.empty() && events.size() <= 24) fmt::print("events:     {}\n", fmt::join(events, ", "));
   if (events.size() > 24) fmt::print("events:     {} kinds\n", events.size());
   if (!rule.exception_names.empty()) fmt::print("exceptions: {}\n", fmt::join(rule.exception_names, ", "));
+  if (rule.fold.window_ns == 0u) fmt::print("repeats:    never folded\n");
+  if (rule.fold.window_ns.value_or(0) > 0)
+    fmt::print("repeats:    folded for {} s\n", static_cast<double>(*rule.fold.window_ns) / 1e9);
+  if (!rule.fold.by.empty()) fmt::print("the same if: {} are\n", fmt::join(rule.fold.by, ", "));
   fmt::print("\ncondition, as written:\n  {}\n", rule.condition_text);
   if (rule.condition != nullptr)
     fmt::print("\ncondition, with macros and lists put in:\n  {}\n", rule.condition->str());
@@ -147,7 +183,7 @@ void print_explained(const detect::Rule& rule) {
 Exit explain(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"text", "json", "jsonl"});
   if (!format) return fail(format.error());
-  const auto loaded = load_sound(options);
+  const auto loaded = load_sound(globals, options);
   if (!loaded) return fail(loaded.error());
   const auto& rules = (*loaded)->loader.rules().rules;
   const auto found =
@@ -164,69 +200,24 @@ Exit explain(const Globals& globals, const Options& options) {
   }
   if (*format == "text") {
     print_explained(*found);
+    const auto lowered = lowered_text((*loaded)->loader.rules(), options.name);
+    if (!lowered) return fail(lowered.error());
+    fmt::print("\n{}", *lowered);
   } else {
     fmt::print("{}\n", (*loaded)->loader.describe(options.name));
   }
   return Exit::done;
 }
 
-std::string_view argument_text(detect::Arg arg) {
-  switch (arg) {
-    case detect::Arg::none: return "";
-    case detect::Arg::optional_index: return "[N], optional";
-    case detect::Arg::required_index: return "[N]";
-    case detect::Arg::optional_key: return "[KEY], optional";
-    case detect::Arg::required_key: return "[KEY]";
-  }
-  return "";
-}
-
-Exit fields(const Globals& globals, const Options& options) {
-  const auto format = output_format(globals, {"table", "json", "jsonl", "name"});
-  if (!format) return fail(format.error());
-  std::vector<std::string> items;
-  std::vector<std::string_view> names;
-  size_t shown = 0;
-  detect::for_each_field([&](const detect::FieldSpec& field) {
-    names.push_back(field.name);
-    if (!field.name.starts_with(options.prefix)) return;
-    ++shown;
-    if (*format == "name") {
-      fmt::print("{}\n", field.name);
-    } else if (*format == "table") {
-      fmt::print("{}{}  {}{}{}\n    {}\n", field.name,
-                 argument_text(field.arg).substr(0, argument_text(field.arg).find(',')), to_string(field.type),
-                 field.is_list ? " list" : "", (field.flags & detect::kDeprecated) != 0 ? ", deprecated" : "",
-                 field.doc);
-      if (!field.example.empty()) fmt::print("    example: {}\n", field.example);
-    } else {
-      JsonWriter out;
-      out.begin_object().text("name", field.name).text("type", to_string(field.type)).flag("is_list", field.is_list);
-      out.text("argument", argument_text(field.arg)).flag("filter_only", (field.flags & detect::kFilterOnly) != 0);
-      out.flag("output_only", (field.flags & detect::kOutputOnly) != 0)
-          .flag("deprecated", (field.flags & detect::kDeprecated) != 0);
-      out.text("description", field.doc).text("example", field.example).end_object();
-      items.push_back(out.take());
-    }
-  });
-  if (shown == 0) {
-    const std::string_view near = nearest(options.prefix, names);
-    return fail({Code::not_found,
-                 fmt::format("no field begins with \"{}\"{}", options.prefix,
-                             near.empty() ? std::string() : fmt::format("; did you mean \"{}\"?", near)),
-                 {}});
-  }
-  if (*format == "jsonl") fmt::print("{}\n", fmt::join(items, "\n"));
-  if (*format == "json") fmt::print("{{\"apiVersion\":\"quell/v1\",\"items\":[{}]}}\n", fmt::join(items, ","));
-  return Exit::done;
-}
+Exit fields(const Globals& globals, const Options& options) { return print_fields(globals, options.fields); }
 
 }  // namespace
 
 void add_rule(CLI::App& app, const Globals& globals, Action& run) {
   const auto options = std::make_shared<Options>();
-  CLI::App* rule = add_command(app, "rule", "Check, list and explain rules; list the fields that they can use",
-                               "  quell rule check my_rules.yaml\n  quell rule fields proc.");
+  CLI::App* rule =
+      add_command(app, "rule", "Check, list, explain, test and reload rules; list the fields that they can use",
+                  "  quell rule check my_rules.yaml\n  quell rule fields proc.");
   rule->require_subcommand(1);
   const auto add = [&](const std::string& name, const std::string& summary, const std::string& examples,
                        Exit (*function)(const Globals&, const Options&)) {
@@ -237,26 +228,35 @@ void add_rule(CLI::App& app, const Globals& globals, Action& run) {
     return command;
   };
   const std::string paths_help = "rule files or folders (default: the installed rules)";
-  add("check", "Every error and warning with file, line and column",
-      "  quell rule check my_rules.yaml\n  quell rule check rules.d -o json", check)
-      ->add_option("PATH", options->paths, paths_help)
-      ->type_name("");
-  add("list", "Rules in the order in which they are evaluated",
-      "  quell rule list\n  quell rule list my_rules.yaml -o jsonl", list)
-      ->add_option("PATH", options->paths, paths_help)
-      ->type_name("");
-  CLI::App* explain_command = add("explain", "What a rule looks for, with its macros and lists put in",
-                                  "  quell rule explain \"Terminal shell in container\"\n"
-                                  "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
-                                  explain);
+  CLI::App* check_command = add("check", "Every error and warning with file, line and column",
+                                "  quell rule check my_rules.yaml\n  quell rule check rules.d -o json", check);
+  check_command->add_option("PATH", options->paths, paths_help)->type_name("");
+  add_exceptions_option(*check_command, options->exceptions);
+  add_static_fields(*check_command, options->static_fields);
+  CLI::App* list_command = add("list", "Rules in the order in which they are evaluated",
+                               "  quell rule list\n  quell rule list --running -o jsonl", list);
+  list_command->add_option("PATH", options->paths, paths_help)->type_name("");
+  list_command->add_flag("--running", options->running,
+                         "those of the running quell, with the error of its last reload");
+  add_exceptions_option(*list_command, options->exceptions);
+  add_static_fields(*list_command, options->static_fields);
+  CLI::App* explain_command =
+      add("explain", "What a rule looks for, with its macros and lists put in, and what the engine makes of it",
+          "  quell rule explain \"Terminal shell in container\"\n"
+          "  quell rule explain \"My rule\" --rules my_rules.yaml -o json",
+          explain);
   explain_command->add_option("RULE", options->name, "its name, as `quell rule list` shows it")
       ->required()
       ->type_name("");
   explain_command->add_option("-r,--rules", options->paths, paths_help)->type_name("PATH")->expected(1, -1)->take_all();
-  add("fields", "Fields that conditions and outputs can use", "  quell rule fields\n  quell rule fields fd. -o json",
-      fields)
-      ->add_option("PREFIX", options->prefix, "only fields whose name begins so")
-      ->type_name("");
+  add_static_fields(*explain_command, options->static_fields);
+  add_exceptions_option(*explain_command, options->exceptions);
+  add_rule_suggest(*rule, globals, run);
+  add_rule_test(*rule, globals, run);
+  add_rule_reload(*rule, globals, run);
+  add_field_filter(*add("fields", "Fields that conditions and outputs can use",
+                        "  quell rule fields proc.\n  quell rule fields --search directory --class fd", fields),
+                   options->fields);
 }
 
 }  // namespace quell::cli

@@ -29,6 +29,22 @@ Response not_offered(std::string_view what) {
   return error_response(Error{Code::unsupported, fmt::format("this quell does not offer {}", what), {}});
 }
 
+std::string coverage_json(const Coverage& coverage) {
+  JsonWriter out;
+  out.begin_object();
+  out.integer("last_loss_ns", coverage.last_loss_ns).integer("lost", coverage.lost);
+  out.key("seconds").begin_array();
+  for (const auto& [second, lost] : coverage.seconds) {
+    out.begin_object();
+    out.integer("lost", lost).text("time", iso8601_utc(second * 1'000'000'000));
+    out.end_object();
+  }
+  out.end_array();
+  out.text("since", iso8601_utc(coverage.since_ns));
+  out.end_object();
+  return out.take();
+}
+
 std::string health_json(const Health& health, bool is_ready) {
   std::string items;
   for (const HealthItem& item : health.items) {
@@ -41,11 +57,11 @@ std::string health_json(const Health& health, bool is_ready) {
   }
   const bool is_degraded =
       std::any_of(health.items.begin(), health.items.end(), [](const HealthItem& item) { return item.is_degraded; });
-  return fmt::format(R"({{"apiVersion":"quell/v1","status":"{}","components":{{{}}}}})",
+  return fmt::format(R"({{"apiVersion":"quell/v1","status":"{}","components":{{{}}}{}}})",
                      !is_ready     ? "not_ready"
                      : is_degraded ? "degraded"
                                    : "ok",
-                     items);
+                     items, health.coverage ? ",\"coverage\":" + coverage_json(*health.coverage) : std::string());
 }
 
 Response get_healthz(const ApiServices& services, const Request&) {
@@ -178,7 +194,18 @@ Response get_detections(const ApiServices& services, const Request& request) {
   if (!services.list_detections) return not_offered("detections");
   const auto limit = limit_of(request);
   if (!limit) return error_response(limit.error());
-  const auto detections = services.list_detections(*limit);
+  DetectionFilter filter{.limit = *limit};
+  const auto text = [&](const char* name) {
+    const auto it = request.query.find(name);
+    return it == request.query.end() ? std::string() : it->second;
+  };
+  filter.rule = text("rule");
+  filter.before_id = text("before");
+  if (const std::string since = text("since_ns"); !since.empty() && !parse_u64(since, filter.since_ns)) {
+    return error_response(
+        Error{Code::invalid_argument, "a number of nanoseconds since the epoch is expected", "since_ns"});
+  }
+  const auto detections = services.list_detections(filter);
   if (!detections) return error_response(detections.error());
   std::vector<std::string> items;
   for (const Detection& detection : *detections) items.push_back(detection_to_json(detection));
@@ -190,6 +217,25 @@ Response get_detection(const ApiServices& services, const Request& request) {
   const auto found = services.find_detection(request.params.find("id")->second);
   if (!found) return error_response(found.error());
   return json(detection_to_json(*found));
+}
+
+Response get_rules(const ApiServices& services, const Request&) {
+  if (!services.list_rules) return not_offered("rules");
+  return json(services.list_rules());
+}
+
+Response post_reload(const ApiServices& services, const Request&) {
+  if (!services.reload_rules) return not_offered("rules");
+  auto reloaded = services.reload_rules();
+  if (!reloaded) return error_response(reloaded.error());
+  return json(*std::move(reloaded));
+}
+
+Response get_rules_profile(const ApiServices& services, const Request&) {
+  if (!services.rules_profile) return not_offered("profiles of rules");
+  auto profile = services.rules_profile();
+  if (!profile) return error_response(profile.error());
+  return json(*std::move(profile));
 }
 
 constexpr Route kRoutes[] = {
@@ -205,8 +251,14 @@ constexpr Route kRoutes[] = {
     {Method::get, "/v1/actions/{id}", Permission::control, "One action record.", get_action},
     {Method::post, "/v1/actions/{id}/undo", Permission::control, "Undoes an action and answers with the undo's record.",
      post_undo},
-    {Method::get, "/v1/detections", Permission::control, "Detections, newest first; ?limit=.", get_detections},
+    {Method::get, "/v1/rules", Permission::control, "The rules in force and their exceptions.", get_rules},
+    {Method::post, "/v1/rules/reload", Permission::control,
+     "Reads the rule files again; answers once they are in force.", post_reload},
+    {Method::get, "/v1/detections", Permission::control,
+     "Detections, newest first; ?limit=, ?rule=, ?since_ns=, ?before=ID.", get_detections},
     {Method::get, "/v1/detections/{id}", Permission::control, "One detection.", get_detection},
+    {Method::get, "/v1/rules/profile", Permission::control, "What each rule costs; needs `up --profile`.",
+     get_rules_profile},
 };
 
 bool matches(std::string_view pattern, std::string_view path, Request& request) {

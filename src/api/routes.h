@@ -3,9 +3,11 @@
 // as functions over model types, and an absent function is answered with 501.
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "api/http.h"
@@ -37,8 +39,16 @@ struct HealthItem {
   bool is_degraded = false;
   std::string reason = {};
 };
+/// In which seconds the sensor lost events: what it did not see then, nobody knows.
+struct Coverage {
+  uint64_t since_ns = 0;                               // wall clock, start of the sensor
+  uint64_t last_loss_ns = 0;                           // 0: none since
+  uint64_t lost = 0;                                   // events, since the start
+  std::vector<std::pair<uint64_t, uint64_t>> seconds;  // second since the epoch, events lost in it; oldest first
+};
 struct Health {
   std::vector<HealthItem> items;
+  std::optional<Coverage> coverage = {};
 };
 
 struct UndoRequest {
@@ -49,6 +59,14 @@ struct UndoRequest {
 struct ActionOutcome {
   ActionRecord record;
   bool is_existing = false;
+};
+
+/// Which detections are asked for.
+struct DetectionFilter {
+  size_t limit = 100;
+  std::string rule{};       // empty: any
+  std::string before_id{};  // only those stored before this one: the last of the previous page
+  uint64_t since_ns = 0;
 };
 
 /// Called on API threads, several at once: each function must be thread-safe.
@@ -66,9 +84,16 @@ struct ApiServices {
   /// Newest first.
   std::function<Result<std::vector<ActionRecord>>(size_t limit)> list_actions;
 
+  /// Reads the rule files again and answers once what they say is in force, as one JSON object. Errors: invalid_rules.
+  std::function<Result<std::string>()> reload_rules;
+  /// The rules in force and their exceptions, as one JSON object.
+  std::function<std::string()> list_rules;
+
   /// Newest first.
-  std::function<Result<std::vector<Detection>>(size_t limit)> list_detections;
+  std::function<Result<std::vector<Detection>>(const DetectionFilter& filter)> list_detections;
   std::function<Result<Detection>(const std::string& id)> find_detection;
+  /// What each rule costs, as one JSON object. Errors: not_found while no profile is taken.
+  std::function<Result<std::string>()> rules_profile;
 };
 
 std::span<const Route> routes();

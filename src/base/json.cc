@@ -70,13 +70,15 @@ JsonWriter& JsonWriter::boolean(bool value) {
 
 JsonWriter& JsonWriter::number(int64_t value) {
   separate();
-  out_ += fmt::format("{}", value);
+  const fmt::format_int digits(value);
+  out_.append(digits.data(), digits.size());
   return *this;
 }
 
 JsonWriter& JsonWriter::number(uint64_t value) {
   separate();
-  out_ += fmt::format("{}", value);
+  const fmt::format_int digits(value);
+  out_.append(digits.data(), digits.size());
   return *this;
 }
 
@@ -92,7 +94,7 @@ JsonWriter& JsonWriter::number(double value) {
 JsonWriter& JsonWriter::string(std::string_view value) {
   separate();
   out_ += '"';
-  out_ += json_escape(value);
+  append_json_escaped(out_, value);
   out_ += '"';
   return *this;
 }

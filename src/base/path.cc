@@ -1,17 +1,11 @@
 #include "base/path.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace quell {
 namespace {
-
-// Nothing to collapse: absolute, no empty, "." or ".." component, no trailing '/'. Most paths are so.
-bool is_normal(std::string_view path) {
-  if (path.empty() || path[0] != '/') return false;
-  if (path.size() == 1) return true;
-  if (path.back() == '/') return false;
-  for (size_t i = 0; i + 1 < path.size(); ++i)
-    if (path[i] == '/' && (path[i + 1] == '/' || path[i + 1] == '.')) return false;
-  return true;
-}
 
 // Appends the parts of `text` to `out`, which holds a normalised prefix without trailing '/' ("" is the root or
 // nothing). `floor` is the length below which ".." does not fold.
@@ -41,10 +35,31 @@ void fold(std::string_view text, std::string& out, size_t floor, bool absolute) 
 
 }  // namespace
 
+bool is_normal_path(std::string_view path) {
+  // Nothing to collapse: no component is empty or begins with '.' (a hidden file goes the long way). Most paths are so.
+  if (path.empty() || path[0] != '/' || path.size() > kMaxPath) return false;
+  if (path.size() == 1) return true;
+  if (path.back() == '/') return false;
+  const char* at = path.data();
+  size_t left = path.size() - 1;  // positions that have a successor
+#ifdef __SSE2__
+  const __m128i slash = _mm_set1_epi8('/'), dot = _mm_set1_epi8('.');
+  for (; left >= 16; at += 16, left -= 16) {
+    const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + 1));
+    const __m128i special = _mm_or_si128(_mm_cmpeq_epi8(next, slash), _mm_cmpeq_epi8(next, dot));
+    if (_mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(here, slash), special)) != 0) return false;
+  }
+#endif
+  for (; left > 0; ++at, --left)
+    if (at[0] == '/' && (at[1] == '/' || at[1] == '.')) return false;
+  return true;
+}
+
 std::string absolute_path(std::string_view directory, std::string_view name) {
   const bool is_absolute = !name.empty() && name.front() == '/';
   if ((is_absolute ? name.size() : directory.size() + name.size() + 1) > kMaxPath) return std::string(kPathTooLong);
-  if (is_absolute && is_normal(name)) return std::string(name);
+  if (is_absolute && is_normal_path(name)) return std::string(name);
   if (is_absolute) directory = {};
 
   std::string out;

@@ -12,6 +12,9 @@ inline constexpr std::string_view kUnknownDirectory = "<UNKNOWN>";
 /// What a path becomes that is longer than kMaxPath.
 inline constexpr std::string_view kPathTooLong = "/DIR_TOO_LONG/FILENAME_TOO_LONG";
 
+/// True for what absolute_path() leaves as it is: absolute, nothing to collapse, not too long.
+bool is_normal_path(std::string_view path);
+
 /// `name` made absolute and normalised: joined to `directory` unless it is absolute, "//", "." and ".." collapsed, no
 /// trailing "/" (but "/" itself). ".." stops at "/", and at kUnknownDirectory: nobody knows what is above it. Below an
 /// empty directory a relative name stays relative and keeps its leading "..". A result longer than kMaxPath becomes

@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
@@ -34,11 +35,28 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 }  // namespace
 
+namespace {
+
+/// How many bytes from the beginning are printable ASCII other than quotes and backslashes: what JSON takes as it is.
+size_t plain_length(std::string_view text) {
+  static constexpr auto kPlain = [] {
+    std::array<bool, 256> plain{};
+    for (size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
+    return plain;
+  }();
+  size_t length = 0;
+  while (length < text.size() && kPlain[static_cast<uint8_t>(text[length])]) ++length;
+  return length;
+}
+
+}  // namespace
+
 std::string to_valid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const size_t length = utf8_length(text);
+    size_t length = plain_length(text);
+    if (length == 0) length = utf8_length(text);
     if (length == 0) {
       out += kReplacement;
       text.remove_prefix(1);
@@ -50,10 +68,12 @@ std::string to_valid_utf8(std::string_view text) {
   return out;
 }
 
-std::string json_escape(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 8);
-  while (!text.empty()) {
+void append_json_escaped(std::string& out, std::string_view text) {
+  while (true) {
+    const size_t plain = plain_length(text);
+    out.append(text.data(), plain);
+    text.remove_prefix(plain);
+    if (text.empty()) return;
     const size_t length = utf8_length(text);
     const char c = text.front();
     if (length == 0) {
@@ -69,15 +89,19 @@ std::string json_escape(std::string_view text) {
       out += "\\t";
     } else if (c == '\r') {
       out += "\\r";
-    } else if (static_cast<uint8_t>(c) < 0x20 || c == 0x7F) {
+    } else {
       char buffer[8];
       std::snprintf(buffer, sizeof buffer, "\\u%04x", static_cast<unsigned>(c));
       out += buffer;
-    } else {
-      out += c;
     }
     text.remove_prefix(std::max<size_t>(length, 1));
   }
+}
+
+std::string json_escape(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 8);
+  append_json_escaped(out, text);
   return out;
 }
 
@@ -85,10 +109,10 @@ std::string iso8601_utc(uint64_t realtime_ns) {
   const auto seconds = static_cast<time_t>(realtime_ns / 1'000'000'000);
   tm parts{};
   gmtime_r(&seconds, &parts);
-  char date[32];
-  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
   char out[48];
-  std::snprintf(out, sizeof out, "%s.%09uZ", date, static_cast<unsigned>(realtime_ns % 1'000'000'000));
+  std::snprintf(out, sizeof out, "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", parts.tm_year + 1900, parts.tm_mon + 1,
+                parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                static_cast<unsigned>(realtime_ns % 1'000'000'000));
   return out;
 }
 

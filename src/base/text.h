@@ -9,6 +9,7 @@ namespace quell {
 
 /// Content of a JSON string: quotes, backslash and control characters escaped, invalid UTF-8 replaced by U+FFFD.
 std::string json_escape(std::string_view text);
+void append_json_escaped(std::string& out, std::string_view text);
 
 /// `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);

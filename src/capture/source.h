@@ -23,6 +23,7 @@ struct SourceCounters {
   uint64_t lost_scratch = 0;     // live: the event did not fit its scratch space
   uint64_t lost_fault = 0;       // live: user memory could not be read (the event came with empty parameters)
   uint64_t names_from_kernel = 0;  // live: the name a process gave did not lead to what it opened; the kernel's is told
+  uint64_t malformed = 0;        // live: records that are no sound event (a bug of the sensor's)
   uint64_t foreign_abi = 0;      // live: 32-bit and x32 calls, counted and not decoded
   uint64_t skipped_blocks = 0;   // capture: block types that we do not know
   uint64_t skipped_events = 0;   // capture: event codes of a newer schema
@@ -49,7 +50,8 @@ class EventSource {
   virtual const Snapshot& snapshot() const = 0;
 
   /// Clears `batch`, then fills it with what is there; waits for a first event up to `timeout_ns` (0: not at all) and
-  /// returns as soon as nothing more is at hand or the batch is full. The batch owns its bytes. Quiet leaves it empty.
+  /// returns as soon as nothing more is at hand or the batch is full. What the batch borrows holds until the next call.
+  /// Quiet leaves it empty.
   /// Errors: Code::truncated (a capture cut short), Code::malformed (`where` is the byte offset): the events before the
   /// break were delivered by earlier calls; Code::gone (the sensor was unloaded).
   virtual Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) = 0;

@@ -16,6 +16,12 @@ DomainTable::~DomainTable() {
   if (thread_.joinable()) thread_.join();
 }
 
+void DomainTable::tell(const std::string& name, const IpAddress& address) {
+  auto next = std::make_shared<Known>(*std::atomic_load(&known_));
+  (*next)[name].push_back(address);
+  std::atomic_store(&known_, std::shared_ptr<const Known>(std::move(next)));
+}
+
 void DomainTable::start(unsigned interval_s) {
   if (names_.empty() || thread_.joinable()) return;
   thread_ = std::thread([this, interval_s] {
@@ -50,6 +56,13 @@ bool DomainTable::resolves_to(const std::string& name, const IpAddress& address)
   const auto known = std::atomic_load(&known_);
   const auto found = known->find(name);
   return found != known->end() && std::find(found->second.begin(), found->second.end(), address) != found->second.end();
+}
+
+std::string DomainTable::name_of(const IpAddress& address) const {
+  const auto known = std::atomic_load(&known_);
+  for (const auto& [name, addresses] : *known)
+    if (std::find(addresses.begin(), addresses.end(), address) != addresses.end()) return name;
+  return {};
 }
 
 }  // namespace quell::detect

@@ -183,12 +183,20 @@ bool output_names_any(std::string_view output, std::span<const std::string_view>
                      [&](std::string_view prefix) { return output.find(prefix) != std::string_view::npos; });
 }
 
+// In the condition, or in anything that goes out with a detection.
+bool rule_names_any(const Rule& rule, std::span<const std::string_view> prefixes) {
+  return condition_names_any(*rule.condition, prefixes) || output_names_any(rule.output, prefixes) ||
+         std::any_of(rule.extra_fields.begin(), rule.extra_fields.end(),
+                     [&](const ExtraField& extra) { return output_names_any(extra.text, prefixes); }) ||
+         std::any_of(rule.fold.by.begin(), rule.fold.by.end(),
+                     [&](const std::string& field) { return names_any(field, prefixes); });
+}
+
 bool needs_plain_files(const Rule& rule) {
-  if (condition_names_any(*rule.condition, kOfTable) || output_names_any(rule.output, kOfTable)) return true;
+  if (rule_names_any(rule, kOfTable)) return true;
   const bool beyond_opens =
       std::any_of(rule.event_codes.begin(), rule.event_codes.end(), [](EventCode code) { return !opens_file(code); });
-  return beyond_opens &&
-         (condition_names_any(*rule.condition, kOfDescriptor) || output_names_any(rule.output, kOfDescriptor));
+  return beyond_opens && rule_names_any(rule, kOfDescriptor);
 }
 
 }  // namespace

@@ -103,35 +103,25 @@ void TextSet::insert(std::string text) {
   set_.insert(std::move(text));
 }
 
-void PathPrefixes::insert(std::string_view prefix) {
+void PathPrefixes::insert(std::string_view prefix, uint32_t id) {
   Node* node = &root_;
   while (!prefix.empty()) {
     const size_t slash = prefix.find('/');
     const std::string_view part = prefix.substr(0, slash);
     prefix = slash == std::string_view::npos ? std::string_view{} : prefix.substr(slash + 1);
     if (part.empty()) continue;
-    auto& list = part.find_first_of("*?[") == std::string_view::npos ? node->exact : node->globs;
-    auto found = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.first == part; });
-    if (found == list.end()) found = list.insert(list.end(), {std::string(part), std::make_unique<Node>()});
+    if (part.find_first_of("*?[") == std::string_view::npos) {
+      std::unique_ptr<Node>& child = node->exact[std::string(part)];
+      if (child == nullptr) child = std::make_unique<Node>();
+      node = child.get();
+      continue;
+    }
+    auto found =
+        std::find_if(node->globs.begin(), node->globs.end(), [&](const auto& entry) { return entry.first == part; });
+    if (found == node->globs.end()) found = node->globs.insert(found, {std::string(part), std::make_unique<Node>()});
     node = found->second.get();
   }
-  node->end = true;
+  node->ends.push_back(id);
 }
-
-bool PathPrefixes::covers(const Node& node, std::string_view rest) {
-  if (node.end) return true;
-  while (!rest.empty() && rest[0] == '/') rest.remove_prefix(1);
-  if (rest.empty()) return false;
-  const size_t slash = rest.find('/');
-  const std::string_view part = rest.substr(0, slash);
-  const std::string_view left = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
-  for (const auto& [name, child] : node.exact)
-    if (name == part && covers(*child, left)) return true;
-  for (const auto& [glob, child] : node.globs)
-    if (glob_match(glob, part, false) && covers(*child, left)) return true;
-  return false;
-}
-
-bool PathPrefixes::covers(std::string_view path) const { return covers(root_, path); }
 
 }  // namespace quell::detect

@@ -9,7 +9,8 @@
 namespace quell::detect {
 namespace {
 
-constexpr size_t kMaxValue = 1023;  // bytes of one rendered value
+constexpr size_t kMaxToken = 512;   // bytes of a field's name with its dot argument
+constexpr size_t kMaxValue = 1023;  // bytes of a rendered list or payload; text is bounded by the event it comes from
 
 bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.'; }
 
@@ -17,6 +18,17 @@ Value printed(const CompiledOperand& operand, const Extract& x) {
   if (operand.kind == CompiledOperand::Kind::field && operand.field.spec->print != nullptr)
     return operand.field.spec->print(x, operand.field.arg);
   return evaluate(operand, x, nullptr);
+}
+Value as_json(const CompiledOperand& operand, const Extract& x) {
+  const FieldSpec& spec = *operand.field.spec;
+  return spec.json != nullptr ? spec.json(x, operand.field.arg) : printed(operand, x);
+}
+
+std::string bounded_text(const Value& value) {
+  std::string text = value_text(value);
+  if ((value.kind == Value::Kind::list || value.kind == Value::Kind::bytes) && text.size() > kMaxValue)
+    text.resize(kMaxValue);
+  return text;
 }
 
 // Index after the bracket or parenthesis that closes the one at `open`; npos if it stays open. Quotes hide brackets.
@@ -58,10 +70,10 @@ std::optional<OperandCompilation> transformer_token(std::string_view text, size_
 // The longest field at the start of `text`.
 std::optional<CompiledOperand> field_token(std::string_view text, size_t& used) {
   size_t run = 0;
-  while (run < text.size() && is_name_char(text[run])) ++run;
+  while (run < std::min(text.size(), kMaxToken) && is_name_char(text[run])) ++run;
   for (size_t length = run; length > 0; --length) {
     const std::string_view name = text.substr(0, length);
-    if (name.back() == '.') continue;
+    if (name.back() == '.' || field_row(name) == nullptr) continue;
     std::optional<std::string> arg;
     size_t end = length;
     if (length == run && end < text.size() && text[end] == '[') {
@@ -145,6 +157,11 @@ std::vector<Finding> OutputTemplate::parse(std::string_view text, OutputTemplate
       continue;
     }
     const FieldSpec* spec = token.operand.kind == CompiledOperand::Kind::field ? token.operand.field.spec : nullptr;
+    if (spec != nullptr && (spec->flags & kFilterOnly) != 0) {
+      report("field '" + token.operand.text + "' can only be used in conditions", start, false);
+      at += used;
+      continue;
+    }
     if (spec != nullptr && (spec->flags & kDeprecated) != 0) {
       report("field '" + token.operand.text + "' is deprecated", start, false);
       findings.back().is_error = false;
@@ -157,7 +174,18 @@ std::vector<Finding> OutputTemplate::parse(std::string_view text, OutputTemplate
     }
   }
   flush();
+  if (out != nullptr) out->list_fields();
   return findings;
+}
+
+void OutputTemplate::list_fields() {
+  const auto name = [this](uint32_t part) -> const std::string& { return std::get<Token>(parts_[part]).operand.text; };
+  for (uint32_t i = 0; i < parts_.size(); ++i)
+    if (const auto* token = std::get_if<Token>(&parts_[i]); token != nullptr)
+      if (token->operand.kind == CompiledOperand::Kind::field) fields_.push_back(i);
+  std::stable_sort(fields_.begin(), fields_.end(), [&](uint32_t a, uint32_t b) { return name(a) < name(b); });
+  fields_.erase(std::unique(fields_.begin(), fields_.end(), [&](uint32_t a, uint32_t b) { return name(a) == name(b); }),
+                fields_.end());
 }
 
 std::string OutputTemplate::render(const Extract& x) const {
@@ -168,8 +196,12 @@ std::string OutputTemplate::render(const Extract& x) const {
       continue;
     }
     const Token& token = std::get<Token>(part);
-    std::string text = value_text(printed(token.operand, x));
-    if (text.size() > kMaxValue) text.resize(kMaxValue);
+    const Value value = printed(token.operand, x);
+    if (value.kind == Value::Kind::text && token.width == 0) {
+      out += value.str();
+      continue;
+    }
+    std::string text = bounded_text(value);
     if (token.width > 0) text.resize(token.width, ' ');
     out += text;
   }
@@ -177,10 +209,10 @@ std::string OutputTemplate::render(const Extract& x) const {
 }
 
 void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string, OutputValue>>& fields) const {
-  for (const auto& part : parts_) {
-    const auto* token = std::get_if<Token>(&part);
-    if (token == nullptr || token->operand.kind != CompiledOperand::Kind::field) continue;
-    const Value value = printed(token->operand, x);
+  fields.reserve(fields.size() + fields_.size() + 1);
+  for (const uint32_t part : fields_) {
+    const Token& token = std::get<Token>(parts_[part]);
+    const Value value = as_json(token.operand, x);
     OutputValue kept;
     switch (value.kind) {
       case Value::Kind::absent: break;
@@ -194,13 +226,9 @@ void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string
         kept = std::move(items);
         break;
       }
-      default: {
-        std::string text = value_text(value);
-        if (text.size() > kMaxValue) text.resize(kMaxValue);
-        kept = std::move(text);
-      }
+      default: kept = bounded_text(value);
     }
-    fields.emplace_back(token->operand.text, std::move(kept));
+    fields.emplace_back(token.operand.text, std::move(kept));
   }
 }
 

@@ -17,15 +17,18 @@ class OutputTemplate {
 
   /// The text with every token replaced; absent values print as <NA>.
   std::string render(const Extract& x) const;
-  /// Values of the fields that the template names (transformer tokens are left out), appended to `fields`.
+  /// Values of the fields that the template names (transformer tokens are left out), by name, each once; appended to
+  /// `fields`.
   void collect(const Extract& x, std::vector<std::pair<std::string, OutputValue>>& fields) const;
 
  private:
+  void list_fields();
   struct Token {
     CompiledOperand operand;
     uint32_t width = 0;  // cut or padded to this many bytes; 0: as it is
   };
   std::vector<std::variant<std::string, Token>> parts_;
+  std::vector<uint32_t> fields_;  // of parts_: the fields, by name, each once
 };
 
 }  // namespace quell::detect

@@ -221,14 +221,15 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
   p.modifier = check.modifier;
   const Type type = p.left.type;
   const FieldSpec* spec = p.left.kind == CompiledOperand::Kind::field ? p.left.field.spec : nullptr;
+  if (spec != nullptr && spec->name == "evt.around" && (p.op != Op::eq || p.modifier != Modifier::none))
+    return fail("evt.around supports only the '=' operator", check.left.pos);
   if (spec != nullptr && (spec->flags & kOutputOnly) != 0)
     return fail(fmt::format("field '{}' can only be used in outputs", p.left.text), check.left.pos);
   p.is_domain = spec != nullptr && spec->name.starts_with("fd.") && spec->name.ends_with("ip.name");
   if (spec != nullptr && (spec->flags & kDeprecated) != 0)
     warn(fmt::format("field '{}' is deprecated", p.left.text), Finding::Topic::deprecated_item);
 
-  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in && p.op != Op::exists
-                  : !supports(p.op, type, p.left.is_list))
+  if (p.is_domain ? p.op != Op::eq && p.op != Op::ne && p.op != Op::in : !supports(p.op, type, p.left.is_list))
     return fail(fmt::format("'{}' operator not supported for field '{}' of type {}", to_string(p.op), p.left.text,
                             to_string(type)),
                 check.left.pos);
@@ -313,6 +314,10 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
       for (const std::string& text : p.texts) p.set.insert(text);
   }
   p.cost = cost_of(p);
+  const bool is_order = p.op >= Op::eq && p.op <= Op::ge;
+  p.is_plain = spec != nullptr && !p.right && p.modifier == Modifier::none && !p.is_domain &&
+               p.left.several == Several::no && spec->name != "evt.around" &&
+               ((is_order && p.numbers.size() == 1) || (p.op == Op::eq && p.texts.size() == 1));
 
   Expr printed;
   printed.kind = Expr::Kind::check;
@@ -490,18 +495,41 @@ bool pair_holds(const Predicate& p, const Value& left, const Value& right) {
 }  // namespace
 
 bool holds(const Predicate& p, const Extract& x, FieldMemo* memo, const DomainTable* domains) {
+  if (p.is_plain && memo != nullptr) {
+    const Value& value = memo->get(x, p.left);
+    switch (value.kind) {
+      case Value::Kind::absent: return false;
+      case Value::Kind::integer:
+        if (p.numbers.empty()) break;
+        return number_holds<int64_t>(p, value.i, static_cast<int64_t>(p.numbers[0]));
+      case Value::Kind::unsigned_:
+        if (p.numbers.empty()) break;
+        return number_holds<uint64_t>(p, value.u, p.numbers[0]);
+      case Value::Kind::text:
+        if (p.texts.empty()) break;
+        return value.str() == p.texts[0];
+      default: break;
+    }
+    return present_value_holds(p, value, domains);
+  }
   const Value left = evaluate(p.left, x, memo);
   if (left.is_absent()) return false;
-  if (p.op == Op::exists) return true;
   if (p.right) return pair_holds(p, left, evaluate(*p.right, x, memo));
+  return present_value_holds(p, left, domains);
+}
+
+bool present_value_holds(const Predicate& p, const Value& left, const DomainTable* domains) {
+  if (p.op == Op::exists) return true;
   if (left.kind != Value::Kind::list) return scalar_holds(p, left, domains);
 
   const auto one = [&](const Value& value) { return scalar_holds(p, value, domains); };
   switch (p.left.several) {
     case Several::either_end:
-      // An end that is not there (a listening socket has one) neither satisfies nor spoils.
+      // An end that is not there (a listening socket has one) neither satisfies nor spoils; what is no connection at
+      // all satisfies nothing.
       if (p.op == Op::ne)
-        return std::all_of(left.items, left.items + left.size, [&](const Value& v) { return v.is_absent() || one(v); });
+        return left.size > 0 &&
+               std::all_of(left.items, left.items + left.size, [&](const Value& v) { return v.is_absent() || one(v); });
       return std::any_of(left.items, left.items + left.size, one);
     case Several::any_ancestor: return std::any_of(left.items, left.items + left.size, one);
     case Several::no: break;

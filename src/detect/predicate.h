@@ -38,10 +38,13 @@ struct Predicate {
   std::vector<IpNet> nets;
   std::vector<std::shared_ptr<re2::RE2>> regexes;
   PathPrefixes prefixes;
+  bool is_plain = false;   // one field against one constant of the usual kinds
   bool is_domain = false;  // fd.*ip.name: texts are names that addresses are looked up among
 
   Scope scope = Scope::event;
-  uint8_t cost = 0;  // rough instructions / 16, for ordering
+  uint8_t cost = 0;      // rough instructions / 16, for ordering
+  uint32_t subject = 0;  // in its program, and which of the subject's predicates it is
+  uint32_t leaf = 0;
   std::string text;  // canonical; equal texts are one predicate
 };
 
@@ -53,6 +56,10 @@ PredicateCompilation compile_predicate(const Check& check, bool fd_net_in_first_
 
 /// Whether a single value satisfies the comparison with its constants. False for absent values and for lists.
 bool value_satisfies(const Predicate& predicate, const Value& value, const DomainTable* domains = nullptr);
+
+/// Whether a value that is there, single or several, satisfies the comparison with its constants; with `exists` it
+/// does.
+bool present_value_holds(const Predicate& predicate, const Value& value, const DomainTable* domains);
 
 /// False when the value is absent, whatever the operator.
 bool holds(const Predicate& predicate, const Extract& x, FieldMemo* memo, const DomainTable* domains);

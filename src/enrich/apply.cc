@@ -21,12 +21,16 @@ bool is_clone(EventCode code) {
 /// decides.
 enum class Guard : uint8_t { thread, group, none };
 
-struct Row {
-  StateTables::Impl::Handler handler = nullptr;
+/// What one event code asks for.
+struct StateTables::Impl::Row {
+  Handler handler = nullptr;
   Guard guard = Guard::none;
+  // From the schema, so that an event looks at one row.
+  bool has_thread = false, returns = false, has_fd_class = false;
+  int8_t fd_param = -1;  // of events that use one
 };
 
-static constexpr std::array<Row, kEventCodeCount> make_rows() {
+std::array<StateTables::Impl::Row, kEventCodeCount> StateTables::Impl::make_rows() {
   using I = StateTables::Impl;
   std::array<Row, kEventCodeCount> rows{};
   for (const ev::Code code :
@@ -96,17 +100,49 @@ static constexpr std::array<Row, kEventCodeCount> make_rows() {
   rows[ev::ITER_TASK_E] = {&I::on_iter_task, Guard::none};
   for (int code = ev::ITER_TASK_FILE_PIPE_E; code <= ev::ITER_TASK_FILE_ANON_INODE_E; code += 2)
     rows[static_cast<size_t>(code)] = {&I::on_iter_fd, Guard::none};
+
+  for (size_t code = 0; code < kEventCodeCount; ++code) {
+    const EventSpec& spec = kEventTable[code];
+    Row& row = rows[code];
+    row.has_thread =
+        (spec.source == EventClass::syscall || spec.source == EventClass::tracepoint) && !spec.has(kEvSkipparsereset);
+    // Of the others, meta events and iterators alone mean something.
+    if (!row.has_thread && spec.source != EventClass::meta && spec.source != EventClass::iter) row.handler = nullptr;
+    row.returns = spec.has_return_value();
+    row.has_fd_class = spec.has(kEvCreatesFd | kEvUsesFd | kEvDestroysFd);
+    if (spec.has(kEvUsesFd)) row.fd_param = spec.fd_param;
+  }
   return rows;
 }
-static constexpr std::array<Row, kEventCodeCount> kRows = make_rows();
+const StateTables::Impl::Row* StateTables::Impl::rows() {
+  static const std::array<Row, kEventCodeCount> kRows = make_rows();
+  return kRows.data();
+}
+
+bool StateTables::Impl::acts_on(EventCode code) { return rows()[code].handler != nullptr; }
+
+/// An event without a handler that nobody looks at leaves no more behind than that its thread lives. True if that is
+/// noted, so that the event itself need not be applied.
+bool StateTables::Impl::pass(EventCode code, int64_t tid, uint64_t ts_ns) {
+  const Row& row = rows_[code];
+  if (row.handler != nullptr) return false;
+  if (has_deferred_) run_deferred();
+  if (first_ts_ns_ == 0) first_ts_ns_ = ts_ns;
+  if (!row.has_thread || tid < 0) return true;
+  Entry* entry = threads_.find(tid);
+  if (entry == nullptr) return false;
+  entry->last_seen_ns = ts_ns;
+  if (entry->enter != nullptr && row.returns) entry->enter->code = 0;
+  return true;
+}
 
 const EventContext& StateTables::Impl::apply(const Event& event, uint64_t number) {
   if (has_deferred_) run_deferred();
   if (threads_.size() + kHeadroom > options_.max_threads) make_room();
   if (first_ts_ns_ == 0) first_ts_ns_ = event.ts_ns();
 
-  const EventSpec& spec = event.spec();
-  const Row row = kRows[spec.code];
+  const EventCode code = event.code();
+  const Row& row = rows_[code];
   entry_ = nullptr;
   context_.event = &event;
   context_.number = number;
@@ -114,35 +150,32 @@ const EventContext& StateTables::Impl::apply(const Event& event, uint64_t number
   context_.thread = nullptr;
   context_.fd_number = -1;
   context_.fd = nullptr;
-  context_.has_fd_class = spec.has(kEvCreatesFd | kEvUsesFd | kEvDestroysFd);
+  context_.has_fd_class = row.has_fd_class;
   context_.fd_name_changed = false;
   context_.result.reset();
   context_.container_event = nullptr;
 
-  const bool without_thread = spec.source == EventClass::meta || spec.source == EventClass::plugin ||
-                              spec.source == EventClass::none || spec.has(kEvSkipparsereset) || event.tid() < 0;
-  if (without_thread || spec.source == EventClass::iter) {
-    if (row.handler != nullptr &&
-        (spec.source == EventClass::meta || (spec.source == EventClass::iter && event.tid() > 0)))
-      (this->*row.handler)(event);
+  if (!row.has_thread || event.tid() < 0) {
+    const bool is_iter = event.spec().source == EventClass::iter;
+    if (row.handler != nullptr && !row.has_thread && (!is_iter || event.tid() > 0)) (this->*row.handler)(event);
     return context_;
   }
 
-  const bool returns = spec.has_return_value();
-  if (returns && has_value(event, 0)) context_.result = event.param(0).i64();
-  entry_ = attach_thread(event);
+  if (row.returns && has_value(event, 0)) context_.result = event.param(0).i64();
+  entry_ = threads_.find(event.tid());
+  if (entry_ == nullptr) entry_ = attach_thread(event);
   if (entry_ != nullptr) {
     context_.thread = entry_;
     entry_->last_seen_ns = event.ts_ns();
-    if (spec.fd_param >= 0 && spec.has(kEvUsesFd) && has_value(event, static_cast<size_t>(spec.fd_param))) {
-      context_.fd_number = fd_number(event.param(static_cast<size_t>(spec.fd_param)));
+    if (row.fd_param >= 0 && has_value(event, static_cast<size_t>(row.fd_param))) {
+      context_.fd_number = fd_number(event.param(static_cast<size_t>(row.fd_param)));
       const Entry& owner = entry_->owner();
       if (owner.fds) context_.fd = owner.fds->find(context_.fd_number);
     }
     // Arguments held from an entry whose exit never came belong to no later call.
-    if (entry_->enter != nullptr && returns && entry_->enter->code + 1 != spec.code) entry_->enter->code = 0;
+    if (entry_->enter != nullptr && row.returns && entry_->enter->code + 1 != code) entry_->enter->code = 0;
   }
-  if (row.handler == nullptr || (entry_ == nullptr && !is_clone(spec.code))) return context_;
+  if (row.handler == nullptr || (entry_ == nullptr && !is_clone(code))) return context_;
 
   if (row.guard != Guard::none) {
     const Entry& guarded = row.guard == Guard::thread ? *entry_ : entry_->owner();
@@ -164,9 +197,9 @@ void StateTables::Impl::attach_created_fd() {
   context_.fd = owner.fds ? owner.fds->find(context_.fd_number) : nullptr;
 }
 
+/// For a tid that is not in the table.
 Entry* StateTables::Impl::attach_thread(const Event& event) {
   const int64_t tid = event.tid();
-  if (Entry* entry = threads_.find(tid)) return entry;
   const EventCode code = event.code();
   // The child's own side of a clone makes the entry itself.
   if (is_clone(code) && context_.result == 0) return nullptr;
@@ -213,10 +246,8 @@ Entry& StateTables::Impl::add_placeholder(int64_t tid) {
 void StateTables::Impl::run_deferred() {
   has_deferred_ = false;
   const Deferred todo = std::exchange(deferred_, Deferred{});
-  if (todo.close_tid >= 0)
-    if (Entry* owner = threads_.find(todo.close_tid)) drop_fd(*owner, todo.close_fd);
-  if (todo.exit_tid < 0) return;
-  Entry* entry = threads_.find(todo.exit_tid);
+  if (todo.close != nullptr) drop_fd(*todo.close, todo.close_fd);
+  Entry* entry = todo.exit;
   if (entry == nullptr) return;
   const int64_t heir = heir_of(*entry, todo.reaper);
   Entry& owner = entry->owner();
@@ -255,6 +286,7 @@ void StateTables::Impl::housekeep(uint64_t now_ns) {
   if (has_deferred_) run_deferred();
   if (purge_candidates_.empty() && now_ns >= next_purge_ns_) {
     next_purge_ns_ = now_ns + options_.purge_interval_ns;
+    containers_.forget_unused(now_ns - std::min(now_ns, options_.purge_idle_ns));
     threads_.for_each([&](const Entry& entry) {
       if (entry.last_seen_ns + options_.purge_idle_ns <= now_ns) purge_candidates_.push_back(entry.tid);
     });

@@ -111,6 +111,10 @@ std::optional<CgroupMatch> match_bpm(std::string_view path) {
 
 }  // namespace
 
+std::string_view short_container_id(std::string_view full_id) {
+  return full_id.size() == kFullId && is_hex(full_id) ? full_id.substr(0, kShortId) : full_id;
+}
+
 std::optional<CgroupMatch> match_cgroup_path(std::string_view path, std::span<const std::string_view> namespaces) {
   if (path.size() < 4) return std::nullopt;
   if (auto match = match_hex(path)) return match;
@@ -127,6 +131,21 @@ std::optional<CgroupMatch> match_cgroups(std::string_view cgroups, std::span<con
     if (found) return;
     const size_t equals = part.find('=');
     if (equals != std::string_view::npos) found = match_cgroup_path(part.substr(equals + 1), namespaces);
+  });
+  return found;
+}
+
+std::optional<CgroupMatch> match_enclosing(std::string_view cgroups, std::span<const std::string_view> namespaces) {
+  std::optional<CgroupMatch> found;
+  for_each_part(cgroups, [&](std::string_view part) {
+    const size_t equals = part.find('=');
+    if (found || equals == std::string_view::npos) return;
+    std::string_view path = part.substr(equals + 1);
+    for (size_t slash = path.rfind('/'); !found && slash != std::string_view::npos && slash > 0;
+         slash = path.rfind('/')) {
+      path = path.substr(0, slash);
+      found = match_cgroup_path(path, namespaces);
+    }
   });
   return found;
 }

@@ -20,6 +20,9 @@ struct CgroupMatch {
 /// host. So that form counts only below these namespaces.
 inline constexpr std::string_view kContainerdNamespaces[] = {"default", "k8s.io", "moby"};
 
+/// What container.id shows: the first 12 of 64 hex digits, the whole of any other text. A view into `full_id`.
+std::string_view short_container_id(std::string_view full_id);
+
 /// Tries one path.
 std::optional<CgroupMatch> match_cgroup_path(std::string_view path,
                                              std::span<const std::string_view> namespaces = kContainerdNamespaces);
@@ -28,5 +31,11 @@ std::optional<CgroupMatch> match_cgroup_path(std::string_view path,
 /// the container in some hierarchies only.
 std::optional<CgroupMatch> match_cgroups(std::string_view cgroups,
                                          std::span<const std::string_view> namespaces = kContainerdNamespaces);
+
+/// The container that a path below a container's own belongs to: an init system inside makes such
+/// ("/docker/ID/a.service"). The innermost wins. Only for processes that are known to be cut off from the host: anybody
+/// can make such a path.
+std::optional<CgroupMatch> match_enclosing(std::string_view cgroups,
+                                           std::span<const std::string_view> namespaces = kContainerdNamespaces);
 
 }  // namespace quell::enrich

@@ -82,6 +82,11 @@ void ContainerTable::forget(std::string_view id) {
   slots_.erase(slots_.find(slot->id));
 }
 
+void ContainerTable::forget_unused(uint64_t before_ns) {
+  boost::unordered::erase_if(
+      slots_, [&](const auto& entry) { return entry.second->threads == 0 && entry.second->first_seen_ns < before_ns; });
+}
+
 bool ContainerTable::any_has_ip(const IpAddress& address) const {
   if (address.family == 0) return false;
   for (const auto& [id, slot] : slots_)

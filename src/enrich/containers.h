@@ -58,6 +58,9 @@ class ContainerTable {
   /// Drops a slot that no thread is in.
   void forget(std::string_view id);
 
+  /// Drops slots that no thread is in and that were first seen before: metadata that came when the last one had left.
+  void forget_unused(uint64_t before_ns);
+
   /// True if any container has this address.
   bool any_has_ip(const IpAddress& address) const;
   size_t size() const { return slots_.size(); }

@@ -15,7 +15,26 @@ FdPtr with_cloexec(const FdPtr& fd, bool cloexec) {
   if (fd->has(kFdCloexec) == cloexec) return fd;
   Fd copy = *fd;
   copy.flags = static_cast<uint8_t>(cloexec ? copy.flags | kFdCloexec : copy.flags & ~kFdCloexec);
-  return boost::make_local_shared<const Fd>(std::move(copy));
+  return make_fd(std::move(copy));
+}
+
+Fd file(uint32_t flags, uint32_t dev, uint64_t ino) {
+  Fd fd;
+  fd.type = (flags & kOpenDirectory) != 0 ? FdType::directory : FdType::file;
+  fd.open_flags = flags;
+  fd.dev = dev;
+  fd.ino = ino;
+  if (flags & kOpenCloexec) fd.flags |= kFdCloexec;
+  if (flags & kOpenUpperLayer) fd.flags |= kFdUpperLayer;
+  if (flags & kOpenLowerLayer) fd.flags |= kFdLowerLayer;
+  return fd;
+}
+
+/// Where a file is kept; the end of the path tells more than its begin.
+size_t file_hash(std::string_view path, uint64_t ino) {
+  uint64_t tail = 0;
+  if (path.size() >= sizeof tail) std::memcpy(&tail, path.data() + path.size() - sizeof tail, sizeof tail);
+  return static_cast<size_t>(((tail ^ ino) * 0x9E3779B97F4A7C15 + path.size()) >> 40);
 }
 
 }  // namespace
@@ -40,13 +59,14 @@ FdTable& StateTables::Impl::own_fds(Entry& owner) {
 bool StateTables::Impl::put_fd(Entry& owner, int64_t number, FdPtr fd) {
   if (number < 0) return false;
   FdTable& table = own_fds(owner);
-  const bool is_new = table.find(number) == nullptr;
-  if (is_new && (table.size() >= options_.max_fds_per_process || fd_count_ >= options_.max_fds)) {
+  const size_t before = table.size();
+  const bool is_full = before >= options_.max_fds_per_process || fd_count_ >= options_.max_fds;
+  if (is_full && table.find(number) == nullptr) {
     ++counters_.fds_refused;
     return false;
   }
   table.set(number, std::move(fd));
-  if (is_new) ++fd_count_;
+  fd_count_ += table.size() - before;
   return true;
 }
 
@@ -60,9 +80,7 @@ void StateTables::Impl::release_fds(Entry& owner) {
   owner.fds.reset();
 }
 
-void StateTables::Impl::create_fd(int64_t number, Fd fd) {
-  create_fd(number, FdPtr(boost::make_local_shared<const Fd>(std::move(fd))));
-}
+void StateTables::Impl::create_fd(int64_t number, Fd fd) { create_fd(number, make_fd(std::move(fd))); }
 
 void StateTables::Impl::create_fd(int64_t number, FdPtr fd) {
   context_.fd_number = number;
@@ -112,11 +130,11 @@ void StateTables::Impl::on_enter(const Event& event) {
   }
 }
 
-std::string StateTables::Impl::directory_of(int64_t dirfd) const {
+std::string_view StateTables::Impl::directory_of(int64_t dirfd) const {
   const Entry& owner = entry_->owner();
   if (dirfd == kAtFdCwd) return owner.cwd;
   const Fd* fd = owner.fds ? owner.fds->find(dirfd) : nullptr;
-  return fd == nullptr ? std::string(kUnknownDirectory) : fd->name;
+  return fd == nullptr ? kUnknownDirectory : fd->name;
 }
 
 void StateTables::Impl::opened(const Event& event, int64_t dirfd, std::string_view name, uint32_t flags, uint32_t dev,
@@ -129,14 +147,17 @@ void StateTables::Impl::opened(const Event& event, int64_t dirfd, std::string_vi
     held->code = 0;
   }
   if (!succeeded(context_)) return;
-  Fd fd;
-  fd.type = (flags & kOpenDirectory) != 0 ? FdType::directory : FdType::file;
-  fd.open_flags = flags;
-  fd.dev = dev;
-  fd.ino = ino;
-  if (flags & kOpenCloexec) fd.flags |= kFdCloexec;
-  if (flags & kOpenUpperLayer) fd.flags |= kFdUpperLayer;
-  if (flags & kOpenLowerLayer) fd.flags |= kFdLowerLayer;
+  // The same files are opened over and over: what is known of one is shared.
+  FdPtr& recent = recent_files_[file_hash(name, ino) % recent_files_.size()];
+  if (recent && recent->ino == ino && recent->dev == dev && recent->open_flags == flags && recent->name == name)
+    return create_fd(*context_.result, recent);
+  Fd fd = file(flags, dev, ino);
+  if (is_normal_path(name)) {
+    fd.name = name;
+    fd.given_is_name = true;
+    recent = make_fd(std::move(fd));
+    return create_fd(*context_.result, recent);
+  }
   if (!name.empty()) {
     fd.name = absolute_path(name.front() == '/' ? std::string_view{} : directory_of(dirfd), name);
     fd.name_raw = name;
@@ -169,7 +190,7 @@ void StateTables::Impl::on_open_by_handle(const Event& event) {
 
 void StateTables::Impl::on_close(const Event&) {
   if (!succeeded(context_) || context_.fd == nullptr) return;
-  deferred_.close_tid = entry_->owner().tid;
+  deferred_.close = &entry_->owner();
   deferred_.close_fd = context_.fd_number;
   has_deferred_ = true;
 }
@@ -206,14 +227,16 @@ void StateTables::Impl::on_dup(const Event& event) {
 }
 
 void StateTables::Impl::on_fcntl(const Event& event) {
+  const uint64_t command = event.param(2).u64();
+  if (command != kFcntlDupfd && command != kFcntlDupfdCloexec && command != kFcntlSetfd) return;
   if (!succeeded(context_)) return;
   Entry& owner = entry_->owner();
   const FdPtr from = owner.fds ? owner.fds->find_ptr(context_.fd_number) : FdPtr{};
-  switch (event.param(2).u64()) {
+  switch (command) {
     case kFcntlDupfd:
     case kFcntlDupfdCloexec:
       if (from) {
-        create_fd(*context_.result, with_cloexec(from, event.param(2).u64() == kFcntlDupfdCloexec));
+        create_fd(*context_.result, with_cloexec(from, command == kFcntlDupfdCloexec));
       } else {
         drop_fd(owner, *context_.result);
       }
@@ -235,7 +258,7 @@ void StateTables::Impl::on_pipe(const Event& event) {
   fd.ino = event.param(3).u64();
   fd.open_flags = u32(event.param(4));
   if (fd.open_flags & kOpenCloexec) fd.flags |= kFdCloexec;
-  const FdPtr both = boost::make_local_shared<const Fd>(std::move(fd));
+  const FdPtr both = make_fd(std::move(fd));
   create_fd(event.param(1).i64(), both);
   create_fd(event.param(2).i64(), both);
 }

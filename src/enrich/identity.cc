@@ -56,9 +56,13 @@ void StateTables::Impl::on_setsid(const Event&) {
 
 void StateTables::Impl::on_capset(const Event& event) {
   if (!succeeded(context_) || !has_value(event, 1)) return;
-  entry_->cap_inheritable = event.param(1).u64();
-  entry_->cap_permitted = event.param(2).u64();
-  entry_->cap_effective = event.param(3).u64();
+  const uint64_t inheritable = event.param(1).u64(), permitted = event.param(2).u64(), effective = event.param(3).u64();
+  if (entry_->cap_inheritable == inheritable && entry_->cap_permitted == permitted &&
+      entry_->cap_effective == effective)
+    return;
+  entry_->cap_inheritable = inheritable;
+  entry_->cap_permitted = permitted;
+  entry_->cap_effective = effective;
   changed(*entry_);
 }
 
@@ -67,8 +71,10 @@ void StateTables::Impl::on_prctl(const Event& event) {
   switch (event.param(1).u64()) {
     case kPrSetName:
       if (!has_value(event, 2)) return;
-      entry_->comm = event.param(2).text().substr(0, kCommSize);
-      changed(*entry_);
+      if (const auto comm = event.param(2).text().substr(0, kCommSize); entry_->comm != comm) {
+        entry_->comm = comm;
+        changed(*entry_);
+      }
       return;
     case kPrSetSubreaper:
     case kPrGetSubreaper: entry_->owner().reaper = event.param(3).i64() != 0; return;

@@ -23,11 +23,16 @@ inline constexpr uint64_t kSecond = 1'000'000'000;
 
 struct StateTables::Impl {
   using Handler = void (Impl::*)(const Event&);
+  struct Row;
 
   explicit Impl(StateTables& view, Options options);
 
   // apply.cc
+  static std::array<Row, kEventCodeCount> make_rows();
+  static const Row* rows();  // by event code
   const EventContext& apply(const Event& event, uint64_t number);
+  static bool acts_on(EventCode code);
+  bool pass(EventCode code, int64_t tid, uint64_t ts_ns);
   void run_deferred();
   Entry* attach_thread(const Event& event);
   void make_room();
@@ -58,6 +63,7 @@ struct StateTables::Impl {
   /// A change of what the whole group shares (cwd).
   void group_changed(Entry& owner);
   void join_container(Entry& entry, std::string_view cgroups);
+  void inherit_container(Entry& child, const Entry* source);
   void move_to(Entry& entry, Slot& slot);
 
   // identity.cc
@@ -94,7 +100,7 @@ struct StateTables::Impl {
   void on_openat(const Event& event);
   void on_open_by_handle(const Event& event);
   void opened(const Event& event, int64_t dirfd, std::string_view name, uint32_t flags, uint32_t dev, uint64_t ino);
-  std::string directory_of(int64_t dirfd) const;
+  std::string_view directory_of(int64_t dirfd) const;
   void on_close(const Event& event);
   void on_close_range(const Event& event);
   void on_dup(const Event& event);
@@ -137,6 +143,7 @@ struct StateTables::Impl {
   void on_iter_task(const Event& event);
   void on_iter_fd(const Event& event);
 
+  const Row* const rows_ = rows();
   StateTables& view_;
   Options options_;
   const Clock& clock_;
@@ -150,14 +157,17 @@ struct StateTables::Impl {
 
   EventContext context_;
   uint64_t first_ts_ns_ = 0;
-  Entry* entry_ = nullptr;  // of the event that is being applied
-  FdPtr held_;              // keeps context_.fd alive even if the table refused it
+  Entry* entry_ = nullptr;               // of the event that is being applied
+  std::array<FdPtr, 512> recent_files_;  // opened lately, by hash: the next open of the same file shares its entry
+  FdPtr held_;                           // keeps context_.fd alive even if the table refused it
   std::shared_ptr<const Container> held_container_;
 
-  // What the last event ends.
+  // What the last event ends. No entry goes away before this is done.
   struct Deferred {
-    int64_t close_tid = -1, close_fd = -1;
-    int64_t exit_tid = -1, reaper = 0;
+    Entry* close = nullptr;  // whose descriptor is closed
+    int64_t close_fd = -1;
+    Entry* exit = nullptr;
+    int64_t reaper = 0;
   } deferred_;
   bool has_deferred_ = false;
 

@@ -163,8 +163,7 @@ void StateTables::Impl::on_iter_fd(const Event& event) {
     }
     default: return;
   }
-  if (has_value(event, 0))
-    put_fd(entry->owner(), event.param(0).i64(), boost::make_local_shared<const Fd>(std::move(fd)));
+  if (has_value(event, 0)) put_fd(entry->owner(), event.param(0).i64(), make_fd(std::move(fd)));
 }
 
 }  // namespace quell::enrich

@@ -15,6 +15,7 @@ void StateTables::Impl::load(const Snapshot& snapshot) {
   first_ts_ns_ = 0;
   entry_ = nullptr;
   held_.reset();
+  recent_files_.fill({});
   held_container_.reset();
   context_ = EventContext{};
   context_.state = &view_;
@@ -58,8 +59,7 @@ void StateTables::Impl::load(const Snapshot& snapshot) {
 }
 
 void StateTables::Impl::load_fds(Entry& owner, const std::vector<std::pair<int64_t, Fd>>& fds) {
-  for (const auto& [number, fd] : fds)
-    put_fd(owner, number, boost::make_local_shared<const Fd>(fd.is_inet() ? with_role(fd, fds) : fd));
+  for (const auto& [number, fd] : fds) put_fd(owner, number, make_fd(fd.is_inet() ? with_role(fd, fds) : fd));
 }
 
 /// A socket that was open before us: near and far end are known, who called whom is told by the ports that listen. A
@@ -89,7 +89,8 @@ Fd StateTables::Impl::with_role(const Fd& fd, const std::vector<std::pair<int64_
       out.role = SocketRole::client;
     }
   }
-  if (out.l4 == L4Proto::tcp) out.flags |= kFdConnected;
+  // A role that is known came with the flags.
+  if (out.l4 == L4Proto::tcp && fd.role == SocketRole::none) out.flags |= kFdConnected;
   out.name = tuple_name(out.tuple);
   return out;
 }
@@ -98,12 +99,8 @@ Snapshot StateTables::Impl::snapshot() const {
   Snapshot out;
   out.machine = machine_;
   out.interfaces = interfaces_;
-  const UserDatabase& database = containers_.host().database;
-  for (const auto& [uid, user] : database.users) out.users.push_back(user);
-  for (const auto& [gid, group] : database.groups) out.groups.push_back(group);
+  view_.accounts(containers_.host(), out.users, out.groups);
   const auto by_tid = [](const auto& a, const auto& b) { return a.tid < b.tid; };
-  std::sort(out.users.begin(), out.users.end(), [](const User& a, const User& b) { return a.uid < b.uid; });
-  std::sort(out.groups.begin(), out.groups.end(), [](const Group& a, const Group& b) { return a.gid < b.gid; });
   threads_.for_each([&](const Entry& entry) {
     if (entry.dead && entry.first_member == nullptr) return;
     Thread& thread = out.threads.emplace_back(entry);

@@ -79,6 +79,24 @@ void take_command(const Event& event, Thread& out) {
   }
 }
 
+bool in_pid_namespace(const Thread& thread) {
+  return (thread.vpid > 0 && thread.vpid != thread.pid) || (thread.vtid > 0 && thread.vtid != thread.tid);
+}
+
+/// A container whose cgroup does not say that it is one.
+CgroupMatch named_container(const std::string& id, std::string_view cgroups) {
+  CgroupMatch match;
+  match.full_id = id;
+  match.id = short_container_id(id);
+  match.type = ContainerType::custom;
+  for_each_part(cgroups, [&](std::string_view part) {
+    const size_t equals = part.find('=');
+    if (equals == std::string_view::npos || part.find(id) == std::string_view::npos) return;
+    if (match.path.empty()) match.path = part.substr(equals + 1);
+  });
+  return match;
+}
+
 bool within(uint64_t a, uint64_t b, uint64_t span) { return (a > b ? a - b : b - a) < span; }
 
 }  // namespace
@@ -117,17 +135,41 @@ void StateTables::Impl::move_to(Entry& entry, Slot& slot) {
   if (before != nullptr) containers_.leave(*before);
 }
 
+// The name of a cgroup proposes; what decides live is whether the process is cut off from the host. A runtime puts the
+// process that becomes a container into its cgroup before it gives it namespaces: until then it is the host's.
 void StateTables::Impl::join_container(Entry& entry, std::string_view cgroups) {
-  const auto match = match_cgroups(cgroups);
+  entry.container_lookalike = false;
+  auto match = match_cgroups(cgroups);
+  std::string asked_id;
+  if (!match && options_.live && in_pid_namespace(entry)) {
+    match = match_enclosing(cgroups);
+    if (!match && options_.container_of) asked_id = options_.container_of(cgroups);
+    if (!asked_id.empty()) match = named_container(asked_id, cgroups);
+  }
   if (!match) return move_to(entry, containers_.host());
+  if (options_.live && options_.is_isolated && !in_pid_namespace(entry) && containers_.find(match->id) == nullptr &&
+      options_.is_isolated(entry.pid) == false) {
+    entry.container_lookalike = true;
+    ++counters_.lookalikes;
+    return move_to(entry, containers_.host());
+  }
   bool created = false;
   Slot& slot = containers_.find_or_create(match->id, match->full_id, created);
   if (slot.cgroup_path.empty()) slot.cgroup_path = match->path;
   if (slot.type_guess == ContainerType::unknown) slot.type_guess = match->type;
   if (created) slot.first_seen_ns = context_.event != nullptr ? context_.event->ts_ns() : clock_.realtime_ns();
   const bool first_thread = slot.threads == 0;
+  if (first_thread) slot.first_pid = entry.pid;
   move_to(entry, slot);
   if (first_thread && slot.info == nullptr && options_.on_new_container) options_.on_new_container(slot);
+}
+
+// A child is where its source is, unless it has just been cut off from a host that its source still belongs to.
+void StateTables::Impl::inherit_container(Entry& child, const Entry* source) {
+  const bool is_same = source != nullptr && source->cgroups == child.cgroups && !source->container_lookalike &&
+                       (!source->container->is_host() || in_pid_namespace(child) == in_pid_namespace(*source));
+  if (!is_same) return join_container(child, child.cgroups);
+  move_to(child, static_cast<Slot&>(*source->container));
 }
 
 int64_t StateTables::Impl::heir_of(const Entry& entry, int64_t proposed) const {
@@ -204,6 +246,7 @@ void StateTables::Impl::clone_parent_side(const Event& event, Entry& caller) {
   child.ptid = is_thread ? caller.ptid : caller.tid;
   child.vtid = child_tid;
   child.vpid = child.pid;
+  inherit_container(child, &caller);
   add(child);
 }
 
@@ -240,6 +283,7 @@ void StateTables::Impl::clone_child_side(const Event& event) {
       child.pidns_init_start_ns = machine_.boot_ns + event.param(kPidnsStart).u64();
     child.reaper = child.vpid == 1 && !is_thread;
   }
+  inherit_container(child, source);
   add(child);
   ++counters_.inverted_clones;
   child.last_seen_ns = event.ts_ns();
@@ -247,8 +291,8 @@ void StateTables::Impl::clone_child_side(const Event& event) {
   context_.thread = &child;
 }
 
-// Everything but the ids: from the caller, its parent process or its main thread, then from the event. Not in the table
-// yet.
+// Everything but the ids and the container: from the caller, its parent process or its main thread, then from the
+// event. Not in the table yet.
 Entry& StateTables::Impl::make_child(const Event& event, int64_t tid, bool is_thread, Entry* source) {
   Entry& child = threads_.make();
   child.tid = tid;
@@ -303,11 +347,6 @@ Entry& StateTables::Impl::make_child(const Event& event, int64_t tid, bool is_th
                                    : source != nullptr        ? std::string_view(source->cgroups)
                                                               : std::string_view{};
   child.cgroups = cgroups;
-  if (source != nullptr && source->cgroups == cgroups) {
-    move_to(child, static_cast<Slot&>(*source->container));
-  } else {
-    join_container(child, cgroups);
-  }
   return child;
 }
 
@@ -369,9 +408,11 @@ void StateTables::Impl::on_exec(const Event& event) {
   drop_cloexec_fds(entry.owner());
   if (has_value(event, kCgroups)) {
     const std::string_view cgroups = bytes_text(event.param(kCgroups));
-    if (entry.cgroups != cgroups) {
+    // Who is cut off and nobody's container yet may have become one: its runtime has written more of its state.
+    const bool is_open = entry.container_lookalike || (entry.container->is_host() && in_pid_namespace(entry));
+    if (entry.cgroups != cgroups || is_open) {
       entry.cgroups = cgroups;
-      join_container(entry, cgroups);
+      join_container(entry, entry.cgroups);
     }
   }
   static_cast<Slot&>(*entry.container).member_pid = entry.pid;
@@ -393,7 +434,7 @@ void StateTables::Impl::on_procexit(const Event& event) {
     entry.changed();
   }
   gone_[static_cast<size_t>(entry.tid) % gone_.size()] = {entry.tid, entry.ptid, event.ts_ns()};
-  deferred_.exit_tid = entry.tid;
+  deferred_.exit = &entry;
   deferred_.reaper = event.param(4).i64();
   has_deferred_ = true;
 }

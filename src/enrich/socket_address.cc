@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/bytes.h"
 
@@ -18,6 +19,14 @@ std::string_view text_from(std::span<const uint8_t> bytes, size_t at) {
 }
 
 IpAddress unmapped(const IpAddress& ip) { return ip.is_v4_mapped() ? IpAddress::v4(ip.bytes.data() + 12) : ip; }
+
+constexpr size_t kMaxEndpoint = IpAddress::kMaxText + 6;
+
+char* write_endpoint(char* out, const IpAddress& ip, uint16_t port) {
+  out = ip.write(out);
+  *out++ = ':';
+  return std::to_chars(out, out + 5, port).ptr;
+}
 
 }  // namespace
 
@@ -87,10 +96,17 @@ std::optional<TupleParam> parse_socktuple(std::span<const uint8_t> bytes) {
   return std::nullopt;
 }
 
-std::string endpoint_name(const IpAddress& ip, uint16_t port) { return fmt::format("{}:{}", ip.str(), port); }
+std::string endpoint_name(const IpAddress& ip, uint16_t port) {
+  char text[kMaxEndpoint];
+  return {text, write_endpoint(text, ip, port)};
+}
 
 std::string tuple_name(const SocketTuple& tuple) {
-  return fmt::format("{}:{}->{}:{}", tuple.source.str(), tuple.source_port, tuple.dest.str(), tuple.dest_port);
+  char text[2 * kMaxEndpoint + 2];
+  char* at = write_endpoint(text, tuple.source, tuple.source_port);
+  *at++ = '-';
+  *at++ = '>';
+  return {text, write_endpoint(at, tuple.dest, tuple.dest_port)};
 }
 
 std::string unix_name(uint64_t source, uint64_t dest, std::string_view path) {

@@ -279,8 +279,7 @@ void StateTables::Impl::received_fds(const Event& event) {
     if (level == kSolSocket && type == kScmRights) {
       for (; left >= 4 && reader.read(number); left -= 4) {
         Fd fd;
-        if (number >= 0 && options_.read_fd(owner.pid, number, fd))
-          put_fd(owner, number, boost::make_local_shared<const Fd>(std::move(fd)));
+        if (number >= 0 && options_.read_fd(owner.pid, number, fd)) put_fd(owner, number, make_fd(std::move(fd)));
       }
     }
     const uint64_t padding = (8 - length % 8) % 8;

@@ -21,7 +21,12 @@ StateTables::~StateTables() = default;
 
 void StateTables::load(const Snapshot& snapshot) { impl_->load(snapshot); }
 const EventContext& StateTables::apply(const Event& event, uint64_t number) { return impl_->apply(event, number); }
+bool StateTables::acts_on(EventCode code) { return Impl::acts_on(code); }
+bool StateTables::pass(EventCode code, int64_t tid, uint64_t ts_ns) { return impl_->pass(code, tid, ts_ns); }
 void StateTables::housekeep(uint64_t now_ns) { impl_->housekeep(now_ns); }
+void StateTables::settle() {
+  if (impl_->has_deferred_) impl_->run_deferred();
+}
 Snapshot StateTables::snapshot() const { return impl_->snapshot(); }
 
 bool StateTables::set_container_info(std::string_view full_id, std::shared_ptr<const Container> info) {
@@ -29,6 +34,18 @@ bool StateTables::set_container_info(std::string_view full_id, std::shared_ptr<c
   if (slot == nullptr || slot->is_host()) return false;
   impl_->set_info(*slot, std::move(info));
   return true;
+}
+
+void StateTables::accounts(const ContainerSlot& container, std::vector<User>& users, std::vector<Group>& groups) const {
+  const UserDatabase& database = static_cast<const Slot&>(container).database;
+  for (const auto& [uid, user] : database.users) users.push_back(user);
+  for (const auto& [gid, group] : database.groups) groups.push_back(group);
+  std::sort(users.begin(), users.end(), [](const User& a, const User& b) { return a.uid < b.uid; });
+  std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.gid < b.gid; });
+}
+
+void StateTables::for_each_thread(const std::function<void(const Thread&)>& visit) const {
+  impl_->threads_.for_each(visit);
 }
 
 void StateTables::for_each_container(const std::function<void(const ContainerSlot&)>& visit) const {
@@ -40,6 +57,8 @@ Counters StateTables::counters() const {
   out.threads = impl_->threads_.size();
   out.fds = impl_->fd_count_;
   out.containers = impl_->containers_.size();
+  out.forebears = impl_->threads_.forebears();
+  out.forebears_refused = impl_->threads_.forebears_refused();
   out.containers_refused = impl_->containers_.overflowed();
   return out;
 }
@@ -49,6 +68,10 @@ const Thread* StateTables::thread(int64_t tid) const { return impl_->threads_.fi
 const Thread* StateTables::parent(const Thread& thread) const {
   const Entry* parent = static_cast<const Entry&>(thread).parent;
   return parent == nullptr ? nullptr : &parent->owner();
+}
+
+std::vector<Creator> StateTables::lineage(const Thread& thread, size_t limit) const {
+  return impl_->threads_.lineage(thread, limit);
 }
 
 uint32_t StateTables::lineage_epoch() const { return impl_->threads_.lineage_epoch(); }

@@ -6,7 +6,9 @@
 // event is evaluated and goes away at the start of the next apply().
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,13 @@ struct Options {
   /// Reads passwd and group below /proc/PID/root.
   std::function<bool(int64_t pid, std::vector<User>& users, std::vector<Group>& groups)> read_users;
 
+  /// Whether a process has a mount namespace of its own, as every container has; nothing if it is gone. Asked for
+  /// processes of the host's pid namespace whose control group is named like a container's: a name alone makes none.
+  std::function<std::optional<bool>(int64_t pid)> is_isolated;
+  /// The id of the container that lives in these control groups, empty if there is none. Asked for processes of another
+  /// pid namespace whose control groups are named like no container's.
+  std::function<std::string(std::string_view cgroups)> container_of;
+
   /// A container without metadata has its first thread. Called inside apply() and load(): hand over, do not work.
   std::function<void(const ContainerSlot&)> on_new_container;
 };
@@ -57,6 +66,9 @@ struct Counters {
   uint64_t missed_exits = 0;                 // a tid came again without having gone
   uint64_t inverted_clones = 0;              // threads made by their own side of a clone
   uint64_t stale_events = 0;                 // older than the scan of their thread: delivered, without effect
+  uint64_t forebears = 0;                    // gone processes that are remembered for those who came from them
+  uint64_t forebears_refused = 0;            // that could not be: too many
+  uint64_t lookalikes = 0;                   // times that a host's process was in a cgroup named like a container's
   uint64_t malformed_containers = 0;         // container events whose JSON could not be read
 };
 
@@ -72,12 +84,24 @@ class StateTables final : public StateView {
   /// method that is not const. `event` must live as long. `number` is its place in the stream, the first is 1.
   const EventContext& apply(const Event& event, uint64_t number);
 
+  /// False for events that change nothing beyond the life of their thread: pass() may do for them.
+  static bool acts_on(EventCode code);
+  /// For an event that no rule looks at: true if it does not change the tables either, apart from what was noted now.
+  /// Then it need not be located and applied; false changes nothing. The last context is void.
+  bool pass(EventCode code, int64_t tid, uint64_t ts_ns);
+
   /// Metadata for a container, as a runtime told it. False if no thread is in that container any more.
   bool set_container_info(std::string_view full_id, std::shared_ptr<const Container> info);
 
   /// Live: drops threads that went away unseen. Cheap; to be called between batches.
   void housekeep(uint64_t now_ns);
 
+  /// Carries out now what the last event ends, instead of with the next apply(): for who looks at the tables between.
+  void settle();
+
+  /// What is known of a container's users without asking anybody.
+  void accounts(const ContainerSlot& container, std::vector<User>& users, std::vector<Group>& groups) const;
+  void for_each_thread(const std::function<void(const Thread&)>& visit) const;
   /// Everything known now, in the form that load() and capture writers take.
   Snapshot snapshot() const;
   void for_each_container(const std::function<void(const ContainerSlot&)>& visit) const;
@@ -86,6 +110,7 @@ class StateTables final : public StateView {
   // StateView. A Thread given to parent() or is_local() must be one of this table.
   const Thread* thread(int64_t tid) const override;
   const Thread* parent(const Thread& thread) const override;
+  std::vector<Creator> lineage(const Thread& thread, size_t limit) const override;
   uint32_t lineage_epoch() const override;
   const User* user(const ContainerSlot& container, uint32_t uid) const override;
   const Group* group(const ContainerSlot& container, uint32_t gid) const override;

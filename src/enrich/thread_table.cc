@@ -42,7 +42,7 @@ Entry& ThreadTable::make() {
   }
   Entry& entry = *free_;
   free_ = entry.next_sibling;
-  entry = Entry{};
+  entry.next_sibling = nullptr;
   return entry;
 }
 
@@ -146,8 +146,12 @@ void ThreadTable::give_children(Entry& entry, int64_t heir) {
   Entry* child = entry.first_child;
   if (child == nullptr) return;
   entry.first_child = nullptr;
+  const Entry* adopter = find(heir);
+  const bool within_process = adopter != nullptr && &adopter->owner() == &entry.owner();
+  const ForebearPtr creator = within_process ? ForebearPtr{} : remember(entry.owner(), kMaxAncestry);
   while (child != nullptr) {
     Entry* next = child->next_sibling;
+    if (!child->creator) child->creator = creator;
     child->parent = nullptr;
     child->ptid = heir == child->tid ? 0 : heir;
     link_parent(*child);
@@ -160,9 +164,11 @@ void ThreadTable::give_children(Entry& entry, int64_t heir) {
 void ThreadTable::remove(Entry& entry, int64_t heir) {
   lineage_changed(entry);
   give_children(entry, heir == entry.tid ? 0 : heir);
+  if (entry.record) remember(entry, kMaxAncestry);  // as it was in the end
   unlink_parent(entry);
   unlink_group(entry);
   by_tid_.erase(entry.tid);
+  if (Entry*& recent = recent_[static_cast<size_t>(entry.tid) % kRecent]; recent == &entry) recent = nullptr;
   recycle(entry);
 }
 
@@ -188,17 +194,17 @@ void ThreadTable::set_identity(Entry& entry, int64_t pid, int64_t ptid) {
 }
 
 void ThreadTable::lineage_changed(const Entry& entry) {
-  // Sessions and process groups are looked up by their leader, which need not be an ancestor of the members.
-  const bool leads = entry.sid == entry.tid || entry.pgid == entry.tid || entry.vpgid == entry.vtid;
+  // Leaders of sessions and groups need not be ancestors, but what members see of them is looked up with each event.
   bool has_children = entry.first_child != nullptr;
   if (entry.is_main())
     for (const Entry* member = entry.first_member; member != nullptr && !has_children; member = member->next_member)
       has_children = member->first_child != nullptr;
-  if (leads || has_children) ++lineage_epoch_;
+  if (has_children) ++lineage_epoch_;
 }
 
 void ThreadTable::clear() {
   by_tid_.clear();
+  recent_.fill(nullptr);
   orphans_.clear();
   headless_.clear();
   slabs_.clear();

@@ -1,6 +1,8 @@
 #pragma once
 // The family tree: threads by tid, linked to their parent and to their group. Structure only; what threads own beyond
 // it (descriptors, containers) is the business of the state machine. Part of the single writer's state.
+#include <array>
+#include <boost/smart_ptr/make_local_shared.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <memory>
 #include <string>
@@ -8,6 +10,7 @@
 
 #include "model/event_schema.h"
 #include "model/process.h"
+#include "model/state_view.h"
 
 namespace quell::enrich {
 
@@ -21,6 +24,24 @@ struct EnterArguments {
   std::vector<uint8_t> address;
 };
 
+/// What is kept of a process whose children outlive it, or of one that such a process came from: where they come from
+/// must not depend on who adopted them. Changed until its process goes, shared by all who descend from it.
+struct Forebear {
+  explicit Forebear(size_t& count) : count_of_all(count) { ++count; }
+  ~Forebear() { --count_of_all; }
+  Forebear(const Forebear&) = delete;
+  Forebear& operator=(const Forebear&) = delete;
+
+  Creator process;
+  boost::local_shared_ptr<Forebear> up;
+  uint32_t depth = 1;  // of the chain above, this one included
+  size_t& count_of_all;
+};
+using ForebearPtr = boost::local_shared_ptr<Forebear>;
+
+/// How far back anyone asks.
+inline constexpr int kMaxAncestry = 32;
+
 /// A Thread in the table, with its links. Its address holds until it is removed.
 struct Entry final : Thread {
   Entry* parent = nullptr;  // entry of ptid; null while that is unknown
@@ -28,6 +49,8 @@ struct Entry final : Thread {
   Entry *next_sibling = nullptr, *prev_sibling = nullptr;
   Entry* first_member = nullptr;  // main thread: the other threads of its group
   Entry *next_member = nullptr, *prev_member = nullptr;
+  ForebearPtr creator;  // who made it, if that process is gone
+  ForebearPtr record;   // main thread: what descendants keep of it; null while none needs to
   uint64_t last_seen_ns = 0;
   std::unique_ptr<EnterArguments> enter;
 
@@ -43,8 +66,11 @@ class ThreadTable {
 
   size_t size() const { return by_tid_.size(); }
   Entry* find(int64_t tid) const {
+    Entry*& recent = recent_[static_cast<size_t>(tid) % kRecent];
+    if (recent != nullptr && recent->tid == tid) return recent;
     const auto found = by_tid_.find(tid);
-    return found == by_tid_.end() ? nullptr : found->second;
+    if (found == by_tid_.end()) return nullptr;
+    return recent = found->second;
   }
   /// A blank entry that is not in the table yet.
   Entry& make();
@@ -62,6 +88,13 @@ class ThreadTable {
   void give_children(Entry& entry, int64_t heir);
   void clear();
 
+  /// By creation, nearest first; see StateView.
+  std::vector<Creator> lineage(const Thread& thread, size_t limit) const;
+  /// Processes that are remembered for those who came from them; at most kMaxForebears.
+  size_t forebears() const { return forebear_count_; }
+  uint64_t forebears_refused() const { return forebears_refused_; }
+  static constexpr size_t kMaxForebears = 16'384;
+
   /// Must be called after every change that descendants could see. Counts the epoch only if somebody can.
   void lineage_changed(const Entry& entry);
   uint32_t lineage_epoch() const { return lineage_epoch_; }
@@ -74,14 +107,20 @@ class ThreadTable {
   }
 
  private:
-  static constexpr size_t kSlab = 256;
+  static constexpr size_t kSlab = 256, kRecent = 1024;
 
+  ForebearPtr remember(Entry& owner, int levels);
   void link_parent(Entry& entry);
   void unlink_parent(Entry& entry);
   void link_group(Entry& entry);
   void unlink_group(Entry& entry);
 
+  size_t forebear_count_ = 0;  // outlives the entries that point to forebears
+  uint64_t forebears_refused_ = 0;
   boost::unordered_flat_map<int64_t, Entry*> by_tid_;
+  // Whom find() met last, by tid: nearly every event comes from a thread that was there a moment ago. Entries in the
+  // table only.
+  mutable std::array<Entry*, kRecent> recent_{};
   // Heads of lists of entries whose parent, or main thread, is not in the table.
   boost::unordered_flat_map<int64_t, Entry*> orphans_, headless_;
   std::vector<std::unique_ptr<Entry[]>> slabs_;

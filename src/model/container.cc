@@ -1,5 +1,7 @@
 #include "model/container.h"
 
+#include <iterator>
+
 namespace quell {
 std::string_view to_string(ContainerType type) {
   switch (type) {
@@ -15,4 +17,26 @@ std::string_view to_string(ContainerType type) {
     default: return "";
   }
 }
+
+namespace {
+constexpr std::string_view kMissing[] = {"",
+                                         "pending",
+                                         "no_runtime_socket",
+                                         "permission_denied",
+                                         "runtime_timeout",
+                                         "runtime_error",
+                                         "container_gone",
+                                         "not_known_to_any_runtime",
+                                         "not_a_container",
+                                         "too_many_lookups"};
+}  // namespace
+
+std::string_view to_string(ContainerMissing reason) { return kMissing[static_cast<size_t>(reason)]; }
+
+ContainerMissing parse_container_missing(std::string_view text) {
+  for (size_t i = 0; i < std::size(kMissing); ++i)
+    if (kMissing[i] == text) return static_cast<ContainerMissing>(i);
+  return ContainerMissing::none;
+}
+
 }  // namespace quell

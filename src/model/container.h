@@ -31,6 +31,23 @@ enum class ContainerType : uint16_t {
 /// What container.type prints ("docker", "cri-o"); empty for unknown.
 std::string_view to_string(ContainerType type);
 
+/// Why a container's metadata is absent. What to_string() says stands in `container_missing_reason` of every detection.
+enum class ContainerMissing : uint8_t {
+  none,                      // it is there, or there is no container
+  pending,                   // the runtimes are still being asked
+  no_runtime_socket,         // no runtime listens where we look
+  permission_denied,         // one listens, and we may not ask it
+  runtime_timeout,           // one listens, and did not answer in time
+  runtime_error,             // one answered with what we cannot read
+  container_gone,            // it had ended before any runtime could tell of it
+  not_known_to_any_runtime,  // processes live in it, and every runtime says that it has no such container
+  not_a_container,           // a host's process in a control group whose name is like a container's
+  too_many_lookups,          // more containers at once than are asked for
+};
+std::string_view to_string(ContainerMissing reason);
+/// ContainerMissing::none for any other text.
+ContainerMissing parse_container_missing(std::string_view text);
+
 struct Mount {
   std::string source, destination, mode, propagation;
   bool writable = false;
@@ -64,7 +81,9 @@ struct ContainerSlot {
   std::string cgroup_path;                            // where it was seen
   ContainerType type_guess = ContainerType::unknown;  // by the form of the cgroup path
   uint64_t first_seen_ns = 0;
+  int64_t first_pid = -1;  // the process in which it was first seen
   std::shared_ptr<const Container> info;
+  mutable uint32_t flight_ring = 0;  // the flight recorder's: where this container's events are kept; 0: nowhere yet
   bool is_host() const { return full_id.empty(); }
 };
 

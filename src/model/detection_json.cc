@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <ctime>
 
+#include "base/moment.h"
 #include "base/text.h"
 
 namespace quell {
@@ -93,14 +94,37 @@ ContainerType parse_container_type(std::string_view text) {
   return ContainerType::unknown;
 }
 
+void write_losses(JsonWriter& out, const LossWindow& losses) {
+  if (!losses.is_known) {
+    out.null();
+    return;
+  }
+  out.begin_object();
+  out.integer("count", losses.count).integer("from_ns", losses.from_ns);
+  out.flag("in_window", losses.count > 0).integer("last_ns", losses.last_ns);
+  out.end_object();
+}
+
+LossWindow read_losses(const Json& json) {
+  if (json.object() == nullptr) return {};
+  return {true, json.at("from_ns").u64(), json.at("count").u64(), json.at("last_ns").u64()};
+}
+
 }  // namespace
 
 std::string text_line(const Detection& detection) {
   const auto seconds = static_cast<time_t>(detection.kernel_ns / kSecond);
   tm parts{};
   localtime_r(&seconds, &parts);
-  return fmt::format("{:02}:{:02}:{:02}.{:09}: {} {}", parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     detection.kernel_ns % kSecond, to_string(detection.priority), detection.message);
+  std::string line = fmt::format("{:02}:{:02}:{:02}.{:09}: {} {}", parts.tm_hour, parts.tm_min, parts.tm_sec,
+                                 detection.kernel_ns % kSecond, to_string(detection.priority), detection.message);
+  if (detection.folded.count > 0) {
+    const auto last = static_cast<time_t>(detection.folded.last_ns / kSecond);
+    localtime_r(&last, &parts);
+    line += fmt::format(" | folded: {} more until {:02}:{:02}:{:02}", detection.folded.count, parts.tm_hour,
+                        parts.tm_min, parts.tm_sec);
+  }
+  return line;
 }
 
 void write_container(JsonWriter& out, const Container& container) {
@@ -176,20 +200,35 @@ std::string detection_to_json(const Detection& detection) {
     out.end_object();
   }
   out.end_array();
+  out.key("capture");
+  if (detection.capture != nullptr)
+    write_capture_ref(out, *detection.capture);
+  else
+    out.null();
+  out.integer("completed_ns", detection.completed_ns);
   out.key("container");
   if (detection.container != nullptr)
     write_container(out, *detection.container);
   else
     out.null();
   out.text("container_full_id", detection.container_full_id).text("container_id", detection.container_id);
-  out.text("container_missing_reason", detection.container_missing_reason);
+  out.text("container_missing_detail", detection.container_missing_detail);
+  out.text("container_missing_reason", to_string(detection.container_missing));
   out.integer("detect_ns", detection.detect_ns).key("detect_time");
   if (detection.detect_ns != 0)
     out.string(iso8601_utc(detection.detect_ns));
   else
     out.null();
   out.integer("event_number", detection.event_number).text("evidence", detection.evidence_ref).text("id", detection.id);
+  out.integer("folded", detection.folded.count);
+  if (detection.folded.count > 0) {
+    out.text("folded_first_time", iso8601_utc(detection.folded.first_ns))
+        .text("folded_last_evidence", detection.folded.last_evidence_ref)
+        .text("folded_last_time", iso8601_utc(detection.folded.last_ns));
+  }
   out.integer("kernel_ns", detection.kernel_ns).text("kernel_time", iso8601_utc(detection.kernel_ns));
+  out.key("losses");
+  write_losses(out, detection.losses);
   out.text("message", detection.message);
   out.key("process").begin_object();
   out.text("boot_id", detection.process.boot_id).text("cmdline", detection.cmdline).text("exepath", detection.exepath);
@@ -197,6 +236,9 @@ std::string detection_to_json(const Detection& detection) {
   out.integer("start_ticks", detection.process.start_ticks)
       .integer("tid", detection.tid)
       .text("user", detection.user_name);
+  out.end_object();
+  out.key("rules").begin_object();
+  out.integer("generation", detection.rules_generation).text("hash", detection.rules_hash);
   out.end_object();
   out.text("severity", to_string(detection.severity()));
   out.end_object();
@@ -250,7 +292,22 @@ Result<Detection> detection_from_json(std::string_view text) {
   out.container_full_id = ours.at("container_full_id").str();
   if (ours.at("container").object() != nullptr)
     out.container = std::make_shared<const Container>(read_container(ours.at("container")));
-  out.container_missing_reason = ours.at("container_missing_reason").str();
+  out.container_missing = parse_container_missing(ours.at("container_missing_reason").str());
+  out.container_missing_detail = ours.at("container_missing_detail").str();
+  out.completed_ns = ours.at("completed_ns").u64();
+  out.losses = read_losses(ours.at("losses"));
+  out.folded.count = ours.at("folded").u64();
+  if (out.folded.count > 0) {
+    out.folded.first_ns = parse_iso8601_utc(ours.at("folded_first_time").str()).value_or(0);
+    out.folded.last_ns = parse_iso8601_utc(ours.at("folded_last_time").str()).value_or(0);
+    out.folded.last_evidence_ref = ours.at("folded_last_evidence").str();
+  }
+  out.rules_generation = ours.at("rules").at("generation").u64();
+  out.rules_hash = ours.at("rules").at("hash").str();
+  if (ours.at("capture").object() != nullptr) {
+    QUELL_TRY(CaptureRef capture, read_capture_ref(ours.at("capture")));
+    out.capture = std::make_shared<const CaptureRef>(std::move(capture));
+  }
   out.evidence_ref = ours.at("evidence").str();
   return out;
 }

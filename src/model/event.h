@@ -1,8 +1,10 @@
 #pragma once
 // One event: a view of its bytes in .scap layout, of the current schema, with its parameters located and bounded.
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -35,17 +37,21 @@ struct Param {
   std::span<const uint8_t> bytes() const { return {data, len}; }
   /// A number of at most 8 bytes, zero-extended or sign-extended from its width; 0 if empty.
   uint64_t u64() const {
-    uint64_t value = 0;
-    if (len != 0) std::memcpy(&value, data, len < 8 ? len : 8);
-    return value;
+    switch (len) {
+      case 8: return load<uint64_t>(data);
+      case 4: return load<uint32_t>(data);
+      case 2: return load<uint16_t>(data);
+      case 1: return *data;
+      default: return u64_of_odd_width();
+    }
   }
   int64_t i64() const {
+    if (len == 8) return load<int64_t>(data);
     switch (len) {
       case 1: return load<int8_t>(data);
       case 2: return load<int16_t>(data);
       case 4: return load<int32_t>(data);
-      case 8: return load<int64_t>(data);
-      default: return static_cast<int64_t>(u64());
+      default: return static_cast<int64_t>(u64_of_odd_width());
     }
   }
   /// Text up to its first NUL.
@@ -53,6 +59,7 @@ struct Param {
     const auto* from = reinterpret_cast<const char*>(data);
     return {from, len == 0 ? 0 : strnlen(from, len)};
   }
+  uint64_t u64_of_odd_width() const;
 };
 
 class Event {
@@ -61,6 +68,10 @@ class Event {
   /// inside. The code must be known (< kEventCodeCount). Parameters beyond the schema's are ignored, missing ones read
   /// as empty. Errors: Code::malformed. `out` keeps pointers into `bytes`.
   static Result<void> parse(std::span<const uint8_t> bytes, Event& out);
+  /// What parse() would complain about; null if the event is sound.
+  static const char* flaw(std::span<const uint8_t> bytes);
+  /// parse() for an event that is known to be sound, such as those of a batch.
+  static void locate(const uint8_t* bytes, Event& out);
 
   EventCode code() const { return spec_->code; }
   const EventSpec& spec() const { return *spec_; }
@@ -68,7 +79,10 @@ class Event {
   int64_t tid() const { return tid_; }
   uint32_t nparams() const { return nparams_; }
   /// Parameter by index; empty if this event does not carry it.
-  Param param(size_t index) const { return index < nparams_ ? params_[index] : Param{}; }
+  Param param(size_t index) const {
+    if (index >= nparams_) return {};
+    return {params_ + starts_[index], starts_[index + 1] - starts_[index]};
+  }
   /// True if the event carries a parameter of that index, even an empty one.
   bool carries(size_t index) const { return index < nparams_; }
   std::span<const uint8_t> bytes() const { return bytes_; }
@@ -80,40 +94,61 @@ class Event {
  private:
   std::span<const uint8_t> bytes_;
   const EventSpec* spec_ = nullptr;
+  const uint8_t* params_ = nullptr;  // the first one's bytes
   uint64_t ts_ns_ = 0;
   int64_t tid_ = 0;
   uint32_t nparams_ = 0;
-  std::array<Param, kMaxParams> params_;
+  // Where each parameter starts, and where the last one ends; what lies behind that means nothing: setting all of it
+  // for every event would cost more than locating the few that there are.
+  std::array<uint32_t, kMaxParams + 1> starts_;
 };
 
-/// Events in one buffer that the batch owns, in the order in which they happened. Reused: clear() keeps the memory.
+/// Events in the order in which they happened, each one sound (see Event::flaw). The batch owns the bytes of what
+/// was appended and borrows from its source what was lent: all of it is valid until the source fills the batch again.
+/// Reused: clear() keeps some memory.
 class EventBatch {
  public:
   struct Slot {
-    uint32_t offset;
+    const uint8_t* bytes;
     uint32_t len;
     uint32_t skipped_before;  // events of the stream between the previous one and this that are not delivered
     uint16_t cpu;
     bool state_only;
   };
-  void clear() { bytes_.clear(), slots_.clear(); }
-  bool empty() const { return slots_.empty(); }
-  size_t size() const { return slots_.size(); }
-  size_t byte_size() const { return bytes_.size(); }
-  /// `skipped_before` keeps evt.num equal to the position in the capture when events were merged away (enter events).
+  void clear();
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  /// Of the events that were appended.
+  size_t byte_size() const { return owned_bytes_; }
+  /// Copies the event. `skipped_before` keeps evt.num equal to the position in the capture when events were merged away
+  /// (enter events).
   void append(std::span<const uint8_t> event, uint16_t cpu, bool state_only = false, uint32_t skipped_before = 0) {
-    slots_.push_back(
-        {static_cast<uint32_t>(bytes_.size()), static_cast<uint32_t>(event.size()), skipped_before, cpu, state_only});
-    bytes_.insert(bytes_.end(), event.begin(), event.end());
+    lend(keep(event), static_cast<uint32_t>(event.size()), cpu, state_only, skipped_before);
+  }
+  /// The same without a copy: the bytes stay where they are until the next fill.
+  void lend(const uint8_t* event, uint32_t len, uint16_t cpu, bool state_only, uint32_t skipped_before) {
+    if (size_ == slots_.size()) slots_.resize(size_ < kFirstSlots ? kFirstSlots : 2 * size_);
+    slots_[size_++] = {event, len, skipped_before, cpu, state_only};
   }
   const Slot& slot(size_t index) const { return slots_[index]; }
-  std::span<const uint8_t> event(size_t index) const {
-    return std::span(bytes_).subspan(slots_[index].offset, slots_[index].len);
-  }
+  std::span<const Slot> slots() const { return {slots_.data(), size_}; }
+  std::span<const uint8_t> event(size_t index) const { return {slots_[index].bytes, slots_[index].len}; }
 
  private:
-  std::vector<uint8_t> bytes_;
-  std::vector<Slot> slots_;
+  // Appended bytes live in blocks, so that they stay in place while more come.
+  static constexpr size_t kBlock = 64 << 10, kKeptBlocks = 8;
+  struct Block {
+    std::unique_ptr<uint8_t[]> bytes;
+    size_t size;
+  };
+  const uint8_t* keep(std::span<const uint8_t> event);
+
+  static constexpr size_t kFirstSlots = 64;
+  std::vector<Slot> slots_;  // the first `size_` of them
+  size_t size_ = 0;
+  std::vector<Block> blocks_;
+  size_t block_ = 0, block_used_ = 0;  // where the next event goes
+  size_t owned_bytes_ = 0;
 };
 
 /// Builds one event in .scap layout. Lengths are u16, or u32 for kEvLargePayload events; too long values are cut.

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace quell {
@@ -58,6 +60,9 @@ struct IpAddress {
   bool is_v4_mapped() const;
   /// "10.0.0.1" or "::1"; empty for no address.
   std::string str() const;
+  /// The same at `out`, which has room for kMaxText bytes; its end.
+  char* write(char* out) const;
+  static constexpr size_t kMaxText = 46;
 };
 
 /// A connection: client is the tuple's source once the role is known. Ports in host byte order.
@@ -81,17 +86,20 @@ struct Fd {
   FdType type = FdType::unknown;
   L4Proto l4 = L4Proto::unknown;
   SocketRole role = SocketRole::none;
-  uint8_t flags = 0;        // FdFlag
-  uint32_t open_flags = 0;  // portable file_flags
+  uint8_t flags = 0;           // FdFlag
+  bool given_is_name = false;  // the program gave the path as it is in `name`: most do
+  uint32_t open_flags = 0;     // portable file_flags
   uint32_t dev = 0;
   uint64_t ino = 0;
   std::string name;      // files: absolute, normalised; inet: "sip:sport->dip:dport"; unix: "src->dst path" or path
-  std::string name_raw;  // files: as the program gave it
+  std::string name_raw;  // files: as the program gave it, where that differs; see given_name()
   SocketTuple tuple;     // inet; servers use source only
   uint64_t unix_source = 0, unix_dest = 0;  // kernel addresses of a unix pair
   int64_t pid = 0;                          // pidfd: whose
 
   bool has(FdFlag flag) const { return (flags & flag) != 0; }
+  /// Files: the path as the program gave it; empty if unknown.
+  std::string_view given_name() const { return given_is_name ? name : name_raw; }
   bool is_inet() const {
     return type == FdType::ipv4 || type == FdType::ipv6 || type == FdType::ipv4_server || type == FdType::ipv6_server;
   }
@@ -99,8 +107,43 @@ struct Fd {
   bool is_socket() const { return is_inet() || type == FdType::unix_socket; }
   bool is_file() const { return type == FdType::file; }
 };
-/// Counted without atomics: tables belong to one thread.
-using FdPtr = boost::local_shared_ptr<const Fd>;
+/// A shared Fd. Counted without atomics: tables belong to one thread. Its memory is reused, since descriptors come and
+/// go with every open and close.
+class FdPtr {
+ public:
+  FdPtr() = default;
+  FdPtr(const FdPtr& other) : node_(other.node_) {
+    if (node_ != nullptr) ++node_->uses;
+  }
+  FdPtr(FdPtr&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+  FdPtr& operator=(FdPtr other) noexcept {
+    std::swap(node_, other.node_);
+    return *this;
+  }
+  ~FdPtr() { reset(); }
+  void reset() {
+    if (node_ != nullptr && --node_->uses == 0) release(node_);
+    node_ = nullptr;
+  }
+  const Fd* get() const { return node_ == nullptr ? nullptr : &node_->fd; }
+  const Fd& operator*() const { return node_->fd; }
+  const Fd* operator->() const { return &node_->fd; }
+  explicit operator bool() const { return node_ != nullptr; }
+
+  static FdPtr make(Fd&& fd);
+
+ private:
+  struct Node {
+    Fd fd;
+    uint32_t uses = 1;
+    Node* next = nullptr;  // while it is free
+  };
+  struct Pool;
+  static void release(Node* node);
+
+  Node* node_ = nullptr;
+};
+inline FdPtr make_fd(Fd fd) { return FdPtr::make(std::move(fd)); }
 
 /// Numbers to descriptors. Bounded by the writer (see enrich); copied only when a process forks and then changes it.
 class FdTable {
@@ -120,16 +163,9 @@ class FdTable {
   }
   void set(int64_t number, FdPtr fd) {
     if (number < 0) return;
-    FdPtr* slot = nullptr;
-    if (number < kDenseLimit) {
-      const auto index = static_cast<size_t>(number);
-      if (index >= dense_.size()) dense_.resize(std::max<size_t>(16, std::max(index + 1, dense_.size() * 2)));
-      slot = &dense_[index];
-    } else {
-      slot = &sparse_[number];
-    }
-    if (!*slot) ++count_;
-    *slot = std::move(fd);
+    FdPtr& slot = slot_of(number);
+    if (!slot) ++count_;
+    slot = std::move(fd);
   }
   bool erase(int64_t number) {
     if (number < 0) return false;
@@ -155,6 +191,13 @@ class FdTable {
 
  private:
   static constexpr int64_t kDenseLimit = 1024;
+  FdPtr& slot_of(int64_t number) {
+    if (number >= kDenseLimit) return sparse_[number];
+    const auto index = static_cast<size_t>(number);
+    if (index >= dense_.size()) dense_.resize(std::max<size_t>(16, std::max(index + 1, dense_.size() * 2)));
+    return dense_[index];
+  }
+
   std::vector<FdPtr> dense_;
   boost::unordered_flat_map<int64_t, FdPtr> sparse_;
   size_t count_ = 0;

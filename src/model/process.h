@@ -34,11 +34,13 @@ std::string_view part_at(std::string_view list, size_t index);
 /// Parts joined with one space.
 std::string join_parts(std::string_view list);
 
-/// Results of predicates that depend on the process alone, kept until it changes. Filled and read by the rule program.
+/// What the process alone decides about the rules, kept until it or its ancestors change. Filled and read by the rule
+/// program.
 struct PredicateCache {
-  uint64_t program = 0;  // which compiled program wrote it
-  uint32_t version = 0;  // Thread::version it holds for
-  uint32_t lineage = 0;  // StateView::lineage_epoch it holds for
+  uint64_t program = 0;   // which compiled program wrote it
+  uint32_t version = 0;   // Thread::version it holds for
+  uint32_t lineage = 0;   // StateView::lineage_epoch at which the ancestors were last looked at
+  uint64_t ancestry = 0;  // who they were, and in which version
   std::vector<uint64_t> known, value;
 };
 
@@ -68,11 +70,12 @@ struct Thread {
   uint32_t vm_size_kb = 0, vm_rss_kb = 0, vm_swap_kb = 0;
   uint64_t page_faults_major = 0, page_faults_minor = 0;
   bool exe_writable = false, exe_upper_layer = false, exe_lower_layer = false, exe_from_memfd = false;
-  bool dead = false;          // exited, kept while other threads of the group live
-  bool inverted = false;      // made by its own child-side clone event
-  bool placeholder = false;   // an unknown tid: comm and exe are "<NA>"
-  bool reaper = false;        // adopts orphans of its descendants (subreaper or init of a pid namespace)
-  uint32_t live_threads = 1;  // of the group; main thread
+  bool dead = false;                 // exited, kept while other threads of the group live
+  bool inverted = false;             // made by its own child-side clone event
+  bool placeholder = false;          // an unknown tid: comm and exe are "<NA>"
+  bool container_lookalike = false;  // its cgroup is named like a container's, and it is the host's all the same
+  bool reaper = false;               // adopts orphans of its descendants (subreaper or init of a pid namespace)
+  uint32_t live_threads = 1;         // of the group; main thread
 
   Thread* main = nullptr;  // of the same group; itself for the main thread; may be null when it was never seen
   ContainerSlot* container = nullptr;  // never null once in a table: the host's slot if not contained
@@ -93,6 +96,7 @@ struct Thread {
   /// comm and args joined with spaces, built once per change.
   std::string_view cmdline() const;
   mutable PredicateCache predicates;
+  mutable uint64_t noted_in = 0;  // the flight recorder's: the segment in which this state was noted last
 
  private:
   mutable std::string cmdline_;

@@ -3,6 +3,7 @@
 // One thread writes the tables and evaluates: every pointer is borrowed, valid until the next event is applied.
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,13 @@
 
 namespace quell {
 
+/// A process that another one came from; perhaps gone, then as it was in the end.
+struct Creator {
+  int64_t pid = -1;
+  uint64_t clone_ns = 0;  // 0 unknown
+  std::string comm, exepath, cmdline;
+};
+
 class StateView {
  public:
   virtual ~StateView() = default;
@@ -19,6 +27,14 @@ class StateView {
   virtual const Thread* thread(int64_t tid) const = 0;
   /// The parent process: main thread of the group of `ptid`; null if unknown.
   virtual const Thread* parent(const Thread& thread) const = 0;
+  /// Who created the process, who created that one and so on, nearest first, at most `limit`. Where parent() follows
+  /// the kernel, which gives orphans to another process, this tells where a process really came from.
+  virtual std::vector<Creator> lineage(const Thread& thread, size_t limit) const {
+    std::vector<Creator> out;
+    for (const Thread* at = parent(thread); at != nullptr && out.size() < limit; at = parent(*at))
+      out.push_back({at->pid, at->clone_ns, at->comm, at->exepath, std::string(at->cmdline())});
+    return out;
+  }
   /// Counts up whenever something changes that a descendant's rules could see (a process with children execs, is
   /// renamed or re-parented), so that results which depend on ancestors can be remembered.
   virtual uint32_t lineage_epoch() const = 0;

@@ -49,6 +49,20 @@ Result<std::vector<CgroupDir>> cgroup_dirs(int64_t pid) {
   return dirs;
 }
 
+bool cgroup_exists(const std::string& path) {
+  const auto mountinfo = read_small_file("/proc/self/mountinfo");
+  if (!mountinfo) return true;
+  for (const CgroupMount& mount : parse_cgroup_mounts(*mountinfo)) {
+    const std::string directory = directory_of(mount, path);
+    std::error_code error;
+    // A hierarchy of which we see only a part may have it in the other part.
+    if (directory.empty() || fs::is_directory(directory, error) ||
+        (error && error != std::errc::no_such_file_or_directory))
+      return true;
+  }
+  return false;
+}
+
 Result<std::vector<int64_t>> members_of(const std::string& directory) {
   std::vector<int64_t> pids;
   const auto add = [&](const std::string& folder) -> Result<void> {

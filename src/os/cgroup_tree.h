@@ -19,6 +19,9 @@ struct CgroupDir {
 /// Every hierarchy in which the process sits below the root and that is mounted here. Errors: gone.
 Result<std::vector<CgroupDir>> cgroup_dirs(int64_t pid);
 
+/// Whether any mounted hierarchy has a control group at this path ("/docker/ID"). True when that cannot be told.
+bool cgroup_exists(const std::string& path);
+
 /// Pids of `directory` and everything below it, ascending, each once. Errors: gone.
 Result<std::vector<int64_t>> members_of(const std::string& directory);
 

@@ -32,7 +32,9 @@ bool is_full_hex_id(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-std::string short_id(std::string_view full_id) { return std::string(full_id.substr(0, 12)); }
+std::string short_id(std::string_view full_id) {
+  return std::string(is_full_hex_id(full_id) ? full_id.substr(0, 12) : full_id);
+}
 
 int64_t parse_rfc3339_s(std::string_view text) {
   // "YYYY-MM-DDThh:mm:ss", a fraction, then "Z" or "+hh:mm".

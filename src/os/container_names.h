@@ -20,7 +20,7 @@ ImageName split_image_name(std::string_view name);
 /// 64 lower-case hex digits.
 bool is_full_hex_id(std::string_view text);
 
-/// What container.id shows: the first 12 characters.
+/// What container.id shows: the first 12 digits of 64, or the whole of a name of one's own choice.
 std::string short_id(std::string_view full_id);
 
 /// Seconds since the epoch of "2026-11-22T10:17:34.019Z" or with an offset "+02:00"; 0 if it does not parse.

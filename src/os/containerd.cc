@@ -142,16 +142,11 @@ Result<std::vector<ContainerdRuntime::Record>> ContainerdRuntime::records(const 
   return out;
 }
 
-Result<ContainerdRuntime::Record> ContainerdRuntime::find(std::string_view query) const {
-  QUELL_TRY(std::vector<std::string> spaces, namespaces());
-  // "namespace/id" says which, where the same id lives in several namespaces (ctr's ids are free text).
-  if (const size_t slash = query.find('/'); slash != std::string_view::npos) {
-    std::erase_if(spaces, [&](const std::string& space) { return space != query.substr(0, slash); });
-    query = query.substr(slash + 1);
-  }
+Result<std::vector<ContainerdRuntime::Record>> ContainerdRuntime::find_exact(const std::vector<std::string>& spaces,
+                                                                             std::string_view id) const {
   std::vector<Record> exact;
   for (const std::string& space : spaces) {
-    auto answer = call(space, kContainersGet, ProtoWriter().text(1, query));
+    auto answer = call(space, kContainersGet, ProtoWriter().text(1, id));
     if (!answer) {
       // An id of impossible form is refused as an argument; it may be a name.
       if (answer.error().code == Code::not_found || answer.error().code == Code::invalid_argument) continue;
@@ -162,6 +157,17 @@ Result<ContainerdRuntime::Record> ContainerdRuntime::find(std::string_view query
       if (reader.field() == 1) exact.push_back(read_record(reader.bytes(), space));
     if (!reader.ok()) return malformed(kContainersGet);
   }
+  return exact;
+}
+
+Result<ContainerdRuntime::Record> ContainerdRuntime::find(std::string_view query) const {
+  QUELL_TRY(std::vector<std::string> spaces, namespaces());
+  // "namespace/id" says which, where the same id lives in several namespaces (ctr's ids are free text).
+  if (const size_t slash = query.find('/'); slash != std::string_view::npos) {
+    std::erase_if(spaces, [&](const std::string& space) { return space != query.substr(0, slash); });
+    query = query.substr(slash + 1);
+  }
+  QUELL_TRY(std::vector<Record> exact, find_exact(spaces, query));
   if (exact.size() == 1) return std::move(exact.front());
 
   std::vector<Record> all = std::move(exact);
@@ -252,6 +258,27 @@ ContainerStatus::State ContainerdRuntime::add_pod_facts(const Record& record, Co
 
 Result<ContainerStatus> ContainerdRuntime::inspect(std::string_view id_or_name) const {
   QUELL_TRY(const Record record, find(id_or_name));
+  return describe(record);
+}
+
+Result<ContainerStatus> ContainerdRuntime::inspect_exact(const std::string& full_id) const {
+  QUELL_TRY(const std::vector<std::string> spaces, namespaces());
+  QUELL_TRY(const std::vector<Record> found, find_exact(spaces, full_id));
+  if (found.empty()) return Error{Code::not_found, fmt::format("no container has the id \"{}\"", full_id), {}};
+  if (found.size() > 1)
+    return Error{Code::invalid_argument,
+                 fmt::format("\"{}\" is the id of containers in the namespaces {} and {}", full_id,
+                             found[0].runtime_namespace, found[1].runtime_namespace),
+                 {}};
+  return describe(found.front());
+}
+
+Result<void> ContainerdRuntime::ping() const {
+  QUELL_TRY(const std::string answer, call({}, kNamespacesList, {}));
+  return {};
+}
+
+Result<ContainerStatus> ContainerdRuntime::describe(const Record& record) const {
   auto container = std::make_shared<Container>();
   container->full_id = record.id;
   container->id = short_id(record.id);

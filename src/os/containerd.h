@@ -17,7 +17,10 @@ class ContainerdRuntime final : public Runtime {
   explicit ContainerdRuntime(std::string socket, uint32_t timeout_ms = 5000);
 
   std::string_view name() const override { return "containerd"; }
+  bool is_present() const override { return socket_exists(peer_); }
+  Result<void> ping() const override;
   Result<ContainerStatus> inspect(std::string_view id_or_name) const override;
+  Result<ContainerStatus> inspect_exact(const std::string& full_id) const override;
   Result<std::vector<std::string>> list() const override;
   Result<void> pause(const std::string& id) const override;
   Result<void> unpause(const std::string& id) const override;
@@ -30,7 +33,7 @@ class ContainerdRuntime final : public Runtime {
   Result<void> start(const std::string& id) const override;
   Result<void> set_restart_policy(const std::string& id, const std::string& policy) const override;
 
- private:
+  // Its messages, as they come from the socket.
   struct Record {  // containerd.services.containers.v1.Container
     std::string runtime_namespace, id, image, spec_json;
     std::map<std::string, std::string> labels;
@@ -42,12 +45,19 @@ class ContainerdRuntime final : public Runtime {
     int64_t pid = -1;
     TaskState state = TaskState::unknown;
   };
+  /// What is malformed leaves its default.
+  static Record read_record(std::string_view bytes, const std::string& runtime_namespace);
+  static Task read_task(std::string_view bytes);
 
+ private:
   Result<std::string> call(const std::string& runtime_namespace, const char* method, const ProtoWriter& message) const;
   Result<std::vector<std::string>> namespaces() const;
   Result<std::vector<Record>> records(const std::string& runtime_namespace) const;
+  /// Every container of exactly this id, one per namespace at most.
+  Result<std::vector<Record>> find_exact(const std::vector<std::string>& spaces, std::string_view id) const;
   /// By id, name or prefix, in every namespace.
   Result<Record> find(std::string_view id_or_name) const;
+  Result<ContainerStatus> describe(const Record& record) const;
   /// Errors: not_found when the container has no task.
   Result<Task> task(const std::string& runtime_namespace, const std::string& id) const;
   /// The record and its task, for an action. Errors: conflict when it does not run at all.
@@ -58,8 +68,6 @@ class ContainerdRuntime final : public Runtime {
   /// Returns the state of a container that has no task any more, or not yet.
   ContainerStatus::State add_pod_facts(const Record& record, Container& container) const;
 
-  static Record read_record(std::string_view bytes, const std::string& runtime_namespace);
-  static Task read_task(std::string_view bytes);
   static std::string display_name(const Record& record);
 
   const UnixPeer peer_;

@@ -51,10 +51,7 @@ Mount read_mount(std::string_view bytes) {
 
 }  // namespace
 
-Result<CriContainer> cri_container(const UnixPeer& peer, const std::string& id, uint32_t timeout_ms) {
-  // ContainerStatusRequest: container_id 1, verbose 2.
-  QUELL_TRY(const std::string answer,
-            call(peer, "ContainerStatus", ProtoWriter().text(1, id).number(2, 1), timeout_ms));
+Result<CriContainer> parse_cri_container(std::string_view answer) {
   CriContainer out;
   std::string info;
   ProtoReader top(answer);
@@ -99,10 +96,7 @@ Result<CriContainer> cri_container(const UnixPeer& peer, const std::string& id, 
   return out;
 }
 
-Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint32_t timeout_ms) {
-  // PodSandboxStatusRequest: pod_sandbox_id 1, verbose 2.
-  QUELL_TRY(const std::string answer,
-            call(peer, "PodSandboxStatus", ProtoWriter().text(1, id).number(2, 1), timeout_ms));
+Result<CriSandbox> parse_cri_sandbox(std::string_view answer) {
   CriSandbox out;
   std::string info;
   ProtoReader top(answer);
@@ -162,6 +156,20 @@ Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint
       out.cni_json = simdjson::minify(result);
   }
   return out;
+}
+
+Result<CriContainer> cri_container(const UnixPeer& peer, const std::string& id, uint32_t timeout_ms) {
+  // ContainerStatusRequest: container_id 1, verbose 2.
+  QUELL_TRY(const std::string answer,
+            call(peer, "ContainerStatus", ProtoWriter().text(1, id).number(2, 1), timeout_ms));
+  return parse_cri_container(answer);
+}
+
+Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint32_t timeout_ms) {
+  // PodSandboxStatusRequest: pod_sandbox_id 1, verbose 2.
+  QUELL_TRY(const std::string answer,
+            call(peer, "PodSandboxStatus", ProtoWriter().text(1, id).number(2, 1), timeout_ms));
+  return parse_cri_sandbox(answer);
 }
 
 }  // namespace quell::os

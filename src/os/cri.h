@@ -37,4 +37,8 @@ struct CriSandbox {
 Result<CriContainer> cri_container(const UnixPeer& peer, const std::string& id, uint32_t timeout_ms);
 Result<CriSandbox> cri_sandbox(const UnixPeer& peer, const std::string& id, uint32_t timeout_ms);
 
+/// The messages ContainerStatusResponse and PodSandboxStatusResponse. Errors: malformed.
+Result<CriContainer> parse_cri_container(std::string_view answer);
+Result<CriSandbox> parse_cri_sandbox(std::string_view answer);
+
 }  // namespace quell::os

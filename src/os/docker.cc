@@ -93,7 +93,7 @@ Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
                  "Docker's answer about a container is not the JSON object with an Id that its API promises",
                  {}};
   container->type = ContainerType::docker;
-  container->id = short_id(container->full_id);
+  container->id = container->full_id.substr(0, 12);
   container->name = json::text(root["Name"]);
   if (container->name.starts_with('/')) container->name.erase(0, 1);
 
@@ -212,6 +212,23 @@ Result<ContainerStatus> DockerRuntime::inspect(std::string_view id_or_name) cons
   if (id_or_name.starts_with('/')) id_or_name.remove_prefix(1);
   QUELL_TRY(const std::string id, resolve_candidate(id_or_name, candidates));
   return inspect_id(id);
+}
+
+// Docker itself takes names and prefixes here, too; a full id is what it tries first, and whoever asks compares.
+Result<ContainerStatus> DockerRuntime::inspect_exact(const std::string& full_id) const {
+  QUELL_TRY(ContainerStatus status, inspect_id(full_id));
+  if (status.info->full_id != full_id)
+    return Error{Code::not_found, fmt::format("Docker has no container with the id \"{}\"", full_id), {}};
+  return status;
+}
+
+Result<void> DockerRuntime::ping() const {
+  HttpRequest request;
+  request.path = "/_ping";
+  request.timeout_ms = timeout_ms_;
+  QUELL_TRY(const HttpResponse response, unix_http(peer_, request));
+  if (response.status == 200) return {};
+  return error_of(response);
 }
 
 Result<std::vector<std::string>> DockerRuntime::list() const {

@@ -15,7 +15,10 @@ class DockerRuntime final : public Runtime {
   explicit DockerRuntime(std::string socket, uint32_t timeout_ms = 5000);
 
   std::string_view name() const override { return "docker"; }
+  bool is_present() const override { return socket_exists(peer_); }
+  Result<void> ping() const override;
   Result<ContainerStatus> inspect(std::string_view id_or_name) const override;
+  Result<ContainerStatus> inspect_exact(const std::string& full_id) const override;
   Result<std::vector<std::string>> list() const override;
   Result<void> pause(const std::string& id) const override;
   Result<void> unpause(const std::string& id) const override;

@@ -46,13 +46,16 @@ Result<std::string> grpc_call(const UnixPeer& peer, const GrpcCall& call, std::s
     request.headers.push_back("containerd-namespace: " + call.containerd_namespace);
   request.body = frame(message);
   QUELL_TRY(HttpResponse response, unix_http(peer, request));
+  return parse_grpc_answer(peer, call.method, response);
+}
 
+Result<std::string> parse_grpc_answer(const UnixPeer& peer, const std::string& method, const HttpResponse& response) {
   const auto status = response.headers.find("grpc-status");
   uint64_t number = 0;
   if (status == response.headers.end() || !parse_u64(status->second, number))
     return Error{Code::malformed,
                  fmt::format("{} answered {} with HTTP {} and no gRPC status: is this the right socket? Set {}.",
-                             peer.name, call.method, response.status, peer.option),
+                             peer.name, method, response.status, peer.option),
                  peer.socket};
   if (number != 0) {
     const auto text = response.headers.find("grpc-message");
@@ -63,14 +66,13 @@ Result<std::string> grpc_call(const UnixPeer& peer, const GrpcCall& call, std::s
                  {}};
   }
   const std::string& body = response.body;
-  if (body.size() < 5) return Error{Code::malformed, fmt::format("{}'s answer has no message", peer.name), call.method};
+  if (body.size() < 5) return Error{Code::malformed, fmt::format("{}'s answer has no message", peer.name), method};
   uint32_t size = 0;
   for (size_t i = 1; i < 5; ++i) size = size << 8 | static_cast<uint8_t>(body[i]);
-  if (body[0] != 0)
-    return Error{Code::unsupported, fmt::format("{} compressed its answer unasked", peer.name), call.method};
+  if (body[0] != 0) return Error{Code::unsupported, fmt::format("{} compressed its answer unasked", peer.name), method};
   if (body.size() - 5 != size)
     return Error{Code::malformed, fmt::format("{}'s answer says {} bytes and has {}", peer.name, size, body.size() - 5),
-                 call.method};
+                 method};
   return body.substr(5);
 }
 

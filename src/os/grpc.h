@@ -21,4 +21,7 @@ struct GrpcCall {
 /// answer is no gRPC.
 Result<std::string> grpc_call(const UnixPeer& peer, const GrpcCall& call, std::string_view message);
 
+/// The message in an HTTP answer to `method`. Errors: those of grpc_call that a peer can cause.
+Result<std::string> parse_grpc_answer(const UnixPeer& peer, const std::string& method, const HttpResponse& response);
+
 }  // namespace quell::os

@@ -65,14 +65,14 @@ Result<ProcStat> parse_proc_stat(std::string_view text) {
   stat.comm = text.substr(open + 1, close - open - 1);
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
   const auto fields = words(text.substr(close + 1));
+  const auto before = words(text.substr(0, open));
   // fields[0] is field 3 of the manual page (state).
   constexpr size_t kFirst = 3;
-  if (fields.size() < 22 - kFirst + 1 || fields[0].size() != 1) return malformed;
+  if (fields.size() < 22 - kFirst + 1 || fields[0].size() != 1 || before.empty()) return malformed;
   stat.state = fields[0][0];
   const auto number = [&](size_t field, uint64_t& out) { return parse_u64(fields[field - kFirst], out); };
-  if (!parse_i64(words(text.substr(0, open)).front(), stat.pid) || !parse_i64(fields[4 - kFirst], stat.ppid) ||
-      !number(9, stat.flags) || !number(14, stat.utime_ticks) || !number(15, stat.stime_ticks) ||
-      !number(22, stat.start_ticks))
+  if (!parse_i64(before.front(), stat.pid) || !parse_i64(fields[4 - kFirst], stat.ppid) || !number(9, stat.flags) ||
+      !number(14, stat.utime_ticks) || !number(15, stat.stime_ticks) || !number(22, stat.start_ticks))
     return malformed;
   return stat;
 }

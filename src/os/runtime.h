@@ -1,6 +1,6 @@
 #pragma once
-// Container runtimes, behind one interface: Docker, containerd (ctr and CRI containers). Calls block up to their
-// timeout; never made on the path of events. Thread-safe.
+// Container runtimes, behind one interface: Docker, containerd (ctr and CRI containers), and the state that runc keeps
+// of the containers nobody else knows. Calls block up to their timeout; never made on the path of events. Thread-safe.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,11 +24,17 @@ struct ContainerStatus {
 class Runtime {
  public:
   virtual ~Runtime() = default;
-  /// "docker", "containerd".
+  /// "docker", "containerd", "runc".
   virtual std::string_view name() const = 0;
+  /// Whether there is something to ask at all: a socket, a state folder. One look at the file system.
+  virtual bool is_present() const { return true; }
+  /// The cheapest question that shows whether it answers. Errors: unavailable, permission_denied, timeout.
+  virtual Result<void> ping() const { return {}; }
   /// By full id, unambiguous id prefix (3 characters at least), or name; containerd also takes "namespace/id". Errors:
   /// not_found, invalid_argument (several match; they are named), unavailable (socket), permission_denied, timeout.
   virtual Result<ContainerStatus> inspect(std::string_view id_or_name) const = 0;
+  /// By full id alone: cheaper where names and prefixes cost a listing. Errors: as inspect().
+  virtual Result<ContainerStatus> inspect_exact(const std::string& full_id) const;
   /// Full ids of running and paused containers.
   virtual Result<std::vector<std::string>> list() const = 0;
 
@@ -47,11 +53,22 @@ class Runtime {
 struct RuntimeSockets {
   std::string docker = "/var/run/docker.sock";
   std::string containerd = "/run/containerd/containerd.sock";
+  /// Where runc keeps the state of containers (patterns of folders whose subfolders are container ids).
+  std::vector<std::string> runc_roots = {"/run/runc", "/run/containerd/runc/*", "/run/docker/runtime-runc/*",
+                                         "/run/user/*/runc"};
   uint32_t timeout_ms = 5000;  // of one request; a stop may take its grace longer
 };
 
+/// Where runtimes are known to listen: Docker and podman (its Docker API), containerd as distributions and Kubernetes
+/// flavours place it.
+std::vector<std::string> known_runtime_sockets();
+/// The usual sockets; where one of them is not there and another known one is, that.
+RuntimeSockets find_runtime_sockets();
+
 /// Every runtime whose socket path is configured (a missing socket is found at the first call: runtimes come and go).
 std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets);
+/// The same and, last, runc's state: all who can tell of a container, also those who cannot act on it.
+std::vector<std::unique_ptr<Runtime>> make_lookup_runtimes(const RuntimeSockets& sockets);
 
 /// Asks every runtime. Errors: not_found when every reachable one says so; invalid_argument when several containers
 /// match, also across runtimes (they are named); unavailable when none could be reached, saying why for each.

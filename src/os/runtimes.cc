@@ -1,12 +1,47 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "os/containerd.h"
 #include "os/docker.h"
+#include "os/runc_state.h"
 #include "os/runtime.h"
 
 namespace quell::os {
+
+namespace {
+
+// The first that is there is taken.
+constexpr const char* kDockerSockets[] = {"/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock"};
+constexpr const char* kContainerdSockets[] = {"/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock",
+                                              "/run/host-containerd/containerd.sock", "/run/k0s/containerd.sock",
+                                              "/var/snap/microk8s/common/run/containerd.sock"};
+
+template <typename Paths>
+void take_first_there(const Paths& paths, std::string& socket) {
+  for (const char* path : paths) {
+    if (::access(path, F_OK) != 0) continue;
+    socket = path;
+    return;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> known_runtime_sockets() {
+  std::vector<std::string> out(std::begin(kDockerSockets), std::end(kDockerSockets));
+  out.insert(out.end(), std::begin(kContainerdSockets), std::end(kContainerdSockets));
+  return out;
+}
+
+RuntimeSockets find_runtime_sockets() {
+  RuntimeSockets sockets;
+  take_first_there(kDockerSockets, sockets.docker);
+  take_first_there(kContainerdSockets, sockets.containerd);
+  return sockets;
+}
 
 std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& sockets) {
   std::vector<std::unique_ptr<Runtime>> runtimes;
@@ -14,6 +49,18 @@ std::vector<std::unique_ptr<Runtime>> make_runtimes(const RuntimeSockets& socket
   if (!sockets.containerd.empty())
     runtimes.push_back(std::make_unique<ContainerdRuntime>(sockets.containerd, sockets.timeout_ms));
   return runtimes;
+}
+
+std::vector<std::unique_ptr<Runtime>> make_lookup_runtimes(const RuntimeSockets& sockets) {
+  auto runtimes = make_runtimes(sockets);
+  if (!sockets.runc_roots.empty()) runtimes.push_back(std::make_unique<RuncState>(sockets.runc_roots));
+  return runtimes;
+}
+
+Result<ContainerStatus> Runtime::inspect_exact(const std::string& full_id) const {
+  QUELL_TRY(ContainerStatus status, inspect(full_id));
+  if (status.info->full_id == full_id) return status;
+  return Error{Code::not_found, "another container has that name", {}};
 }
 
 Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes,

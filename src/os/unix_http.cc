@@ -134,6 +134,11 @@ Result<HttpResponse> unix_http(const UnixPeer& peer, const HttpRequest& request)
   return std::move(receiver.response);
 }
 
+bool socket_exists(const UnixPeer& peer) {
+  struct stat info {};
+  return ::stat(peer.socket.c_str(), &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -36,6 +36,9 @@ struct HttpResponse {
 /// Errors: unavailable (no socket, nobody listens), permission_denied, timeout, limit, io.
 Result<HttpResponse> unix_http(const UnixPeer& peer, const HttpRequest& request);
 
+/// Whether there is a file at the peer's path; nothing is said about who listens.
+bool socket_exists(const UnixPeer& peer);
+
 /// `text` as one part of a path or query.
 std::string percent_encode(std::string_view text);
 std::string percent_decode(std::string_view text);

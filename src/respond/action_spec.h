@@ -53,6 +53,9 @@ struct ActionSpec {
   std::string_view permissions;
   std::string_view example;  // a Command as JSON
 
+  /// Its effect waits for the target to do something: other actions go on meanwhile.
+  bool effect_waits = false;
+
   /// A request may still take effect this long after it was sent and no answer came.
   uint64_t settle_ns = 0;
   uint64_t watch_ns = 0, watch_every_ns = 0;  // 0: nothing to watch

@@ -123,7 +123,7 @@ Result<std::optional<ActionRecord>> Runner::find_standing(const ActionSpec& spec
 
 Result<Outcome> Runner::run(const Command& command) {
   Result<Outcome> out = [&]() -> Result<Outcome> {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     QUELL_TRY(const ActionSpec* spec, spec_of(command.action));
     QUELL_CHECK(check_command(command, *spec));
 
@@ -164,14 +164,15 @@ Result<Outcome> Runner::run(const Command& command) {
       QUELL_TRY(std::optional<ActionRecord> standing, find_standing(*spec, record.command.idempotency_key));
       if (standing) return Outcome{std::move(*standing), true};
     }
-    return carry_out(std::move(record), *spec, std::move(*prepared));
+    return carry_out(std::move(record), *spec, std::move(*prepared), lock);
   }();
   const std::lock_guard lock(waker_mutex_);
   if (waker_) waker_();
   return out;
 }
 
-Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, Prepared prepared) {
+Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, Prepared prepared,
+                                  std::unique_lock<std::mutex>& lock) {
   advance(record, ActionState::preflight, world_.clock);
   if (prepared.refusal) {
     const std::string reason = prepared.refusal->rule + ": " + prepared.refusal->str();
@@ -210,7 +211,10 @@ Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, P
     return finish(std::move(record), ActionState::already_in_effect, prepared.plan.already_reason);
 
   std::unique_ptr<Watcher> watcher = spec.watch != nullptr ? spec.watch(world_, *held, prepared.plan) : nullptr;
+  // The journaled intent answers who repeats the request; a kill must not wait for the end of a stop's grace.
+  if (spec.effect_waits) lock.unlock();
   const Result<void> effect = spec.effect(world_, *held, prepared.plan);
+  if (spec.effect_waits) lock.lock();
   if (effect) advance(record, ActionState::executed, world_.clock);
   const Look look = spec.prove(world_, *held, prepared.plan);
   conclude(record, spec, look, effect);

@@ -68,7 +68,9 @@ class Runner final : public Responder {
   struct Prepared;
 
   Result<Prepared> prepare(const Command& command, Target* identity);
-  Result<Outcome> carry_out(ActionRecord record, const ActionSpec& spec, Prepared prepared);
+  /// `lock` is held on entry and on return; not while an effect waits.
+  Result<Outcome> carry_out(ActionRecord record, const ActionSpec& spec, Prepared prepared,
+                            std::unique_lock<std::mutex>& lock);
   void conclude(ActionRecord& record, const ActionSpec& spec, const Look& look, const Result<void>& effect);
   void start_expiry(ActionRecord& record, const ActionSpec& spec, uint64_t from_ns);
   void lift_pauses_of(ActionRecord& unpause);

@@ -69,6 +69,15 @@ TEST(Routes, UnknownPathIs404AndWrongMethodIs405WithAllow) {
   EXPECT_EQ(response.allow, "POST, GET");
 }
 
+TEST(Routes, ProfileOfRulesIsThereOnlyWhileOneIsTaken) {
+  EXPECT_EQ(dispatch({}, request(Method::get, "/v1/rules/profile")).status, 501);
+  ApiServices services;
+  services.rules_profile = []() -> Result<std::string> { return Error{Code::not_found, "none is taken", {}}; };
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/rules/profile")).status, 404);
+  services.rules_profile = []() -> Result<std::string> { return std::string("{}"); };
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/rules/profile")).body, "{}");
+}
+
 TEST(Routes, ControlNeedsTheSocketAndOurUserOrRoot) {
   const ApiServices services = services_with_actions();
   Request over_tcp = request(Method::get, "/v1/actions");

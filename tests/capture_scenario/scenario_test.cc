@@ -111,6 +111,88 @@ TEST(Scenario, ContainerMetadataComesFirst) {
   EXPECT_LT(event.ts_ns(), event_at(s, 0).ts_ns());
 }
 
+TEST(Scenario, CapabilitiesByName) {
+  const Scenario s = good(
+      "events:\n"
+      "  - {evt.type: execve, proc.name: a, thread.cap_effective: CAP_SYS_MODULE|CAP_CHOWN}\n"
+      "  - {evt.type: execve, proc.name: a, thread.cap_permitted: ALL, thread.cap_effective: NONE}\n"
+      "  - {evt.type: execve, proc.name: a, user.uid: 1000}\n"
+      "  - {evt.type: execve, proc.name: a}\n");
+  constexpr uint64_t kAll = (uint64_t{1} << 41) - 1;
+  EXPECT_EQ(param(event_at(s, 0), "cap_effective").u64(), (uint64_t{1} << 16) | 1);
+  EXPECT_EQ(param(event_at(s, 0), "cap_permitted").u64(), (uint64_t{1} << 16) | 1);
+  EXPECT_EQ(param(event_at(s, 1), "cap_permitted").u64(), kAll);
+  EXPECT_EQ(param(event_at(s, 1), "cap_effective").u64(), 0u);
+  EXPECT_EQ(param(event_at(s, 2), "cap_permitted").u64(), 0u);
+  EXPECT_EQ(param(event_at(s, 3), "cap_effective").u64(), kAll);
+  const auto unknown = scenario("events: [{evt.type: execve, proc.name: a, thread.cap_effective: CAP_SYS_MODUL}]\n");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, Code::invalid_argument);
+  EXPECT_NE(unknown.error().message.find("CAP_SYS_MODULE"), std::string::npos);
+  EXPECT_FALSE(
+      scenario("events: [{evt.type: execve, proc.name: a, thread.cap_permitted: NONE, "
+               "thread.cap_effective: CAP_CHOWN}]\n"));
+}
+
+TEST(Scenario, AgeIsToldByCloneAndExec) {
+  const Scenario s = good(
+      "processes:\n"
+      "  old: {proc.name: nginx, proc.duration: 3600000000000, user.uid: 33}\n"
+      "  child: {proc.name: php, parent: old, proc.duration: 60000000000}\n"
+      "events: [{evt.type: openat, process: child, fd.name: /x}]\n");
+  ASSERT_EQ(s.events.size(), 7u);
+  const int64_t old_pid = [&] {
+    Event event;
+    EXPECT_TRUE(Event::parse(s.events[2].bytes, event));
+    EXPECT_EQ(event.code(), ev::SYSCALL_EXECVE_19_X);
+    EXPECT_EQ(param(event, "comm").text(), "nginx");
+    return event.tid();
+  }();
+  EXPECT_EQ(thread(s, old_pid), nullptr) << "it is not there before its clone";
+  uint64_t last_ns = 0;
+  for (const ScenarioEvent& item : s.events) {
+    Event event;
+    ASSERT_TRUE(Event::parse(item.bytes, event));
+    EXPECT_GT(event.ts_ns(), last_ns);
+    last_ns = event.ts_ns();
+  }
+  Event parent, child;
+  ASSERT_TRUE(Event::parse(s.events[3].bytes, parent));
+  ASSERT_TRUE(Event::parse(s.events[4].bytes, child));
+  EXPECT_EQ(parent.tid(), old_pid);
+  EXPECT_EQ(param(parent, "res").i64(), child.tid());
+  EXPECT_EQ(param(child, "res").i64(), 0);
+  EXPECT_EQ(param(child, "ptid").i64(), old_pid);
+  EXPECT_EQ(param(child, "comm").text(), "nginx") << "a clone runs its parent's program";
+  EXPECT_EQ(kScenarioStartNs - child.ts_ns(), 60'000'000'000u - 1000);
+  const std::string events = "events: [{evt.type: openat, process: old, fd.name: /x}]\n";
+  EXPECT_FALSE(scenario("processes: {old: {proc.name: a, proc.duration: 99999999999999999}}\n" + events));
+  EXPECT_FALSE(
+      scenario("processes: {old: {proc.name: a, proc.duration: 5, fds: [{fd.num: 3, fd.name: /y}]}}\n" + events));
+}
+
+TEST(Scenario, BytesAndNames) {
+  const Scenario s = good(
+      "names: {kubernetes.default: 10.96.0.1}\n"
+      "processes: {app: {proc.name: java, fds: [{fd.num: 7, fd.sip: 203.0.113.9, fd.sport: 80}]}}\n"
+      "events:\n"
+      "  - {evt.type: recvfrom, process: app, evt.arg.fd: 7, evt.arg.data: 'hex:cafebabe00', evt.rawres: 5}\n"
+      "  - {evt.type: recvfrom, process: app, evt.arg.fd: 7, evt.arg.data: plain, evt.rawres: 5}\n");
+  const Param data = param(event_at(s, 0), "data");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(data.data), data.len), std::string("\xca\xfe\xba\xbe\0", 5));
+  EXPECT_EQ(param(event_at(s, 1), "data").len, 5u);
+  ASSERT_EQ(s.names.size(), 1u);
+  EXPECT_EQ(s.names[0].first, "kubernetes.default");
+  EXPECT_EQ(s.names[0].second.str(), "10.96.0.1");
+  const std::string events = "events: [{evt.type: execve, proc.name: a}]\n";
+  EXPECT_FALSE(scenario("names: {kubernetes.default: nowhere}\n" + events));
+  EXPECT_FALSE(scenario("names: [kubernetes.default]\n" + events));
+  for (const char* bad : {"hex:cafe0", "hex:xy", "hex:-1"})
+    EXPECT_FALSE(
+        scenario(std::string("events: [{evt.type: recvfrom, proc.name: a, fd.num: 7, evt.arg.data: '") + bad + "'}]\n"))
+        << bad;
+}
+
 TEST(Scenario, OpenSetsAccessAndNewDescriptor) {
   const Scenario s = good(
       "events:\n"

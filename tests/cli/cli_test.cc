@@ -38,12 +38,22 @@ TEST_F(Cli, HelpOfEveryCommandBeginsWithTwoExamples) {
                                                           {"rule", "list"},
                                                           {"rule", "explain"},
                                                           {"rule", "fields"},
+                                                          {"rule", "test"},
+                                                          {"rule", "suggest"},
+                                                          {"rule", "reload"},
+                                                          {"exception"},
+                                                          {"exception", "list"},
+                                                          {"exception", "remove"},
                                                           {"action"},
                                                           {"action", "preview"},
                                                           {"action", "run"},
                                                           {"action", "undo"},
                                                           {"action", "list"},
                                                           {"action", "show"},
+                                                          {"capture"},
+                                                          {"capture", "list"},
+                                                          {"capture", "show"},
+                                                          {"capture", "export"},
                                                           {"version"}};
   for (std::vector<std::string> command : commands) {
     std::string name = "  quell";
@@ -205,6 +215,7 @@ TEST_F(Cli, RulesAreListedAndExplained) {
   const Finished explained = run({"rule", "explain", "Anything", "--rules", rules});
   EXPECT_EQ(explained.status, 0);
   EXPECT_NE(explained.out.find("evt.num > 0"), std::string::npos);
+  EXPECT_NE(explained.out.find("lowered form"), std::string::npos);
   const Finished fields = run({"rule", "fields", "proc.name", "-o", "name"});
   EXPECT_EQ(fields.out, "proc.name\n");
 }
@@ -233,6 +244,22 @@ TEST_F(Cli, DetectPrintsOneObjectPerLineAndStatsApart) {
   EXPECT_NE(result.err.find("detections: " + std::to_string(count) + "\n"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("losses: 0"), std::string::npos) << result.err;
 
+  const Finished profiled =
+      run({"detect", capture, "--rules", rules, "-o", "json", "--profile", "--profile-every", "1"});
+  EXPECT_EQ(profiled.out, result.out) << "measuring changes nothing";
+  EXPECT_NE(profiled.err.find("Anything\n"), std::string::npos) << profiled.err;
+  EXPECT_EQ(run({"detect", capture, "--rules", rules, "--profile-every", "0"}).status, 2);
+  EXPECT_EQ(run({"detect", capture, "--rules", rules, "--rule-matching", "some"}).status, 2);
+  const std::string two = folder_.file("two.yaml", std::string(kRule) +
+                                                       "- rule: Second\n  desc: d\n  condition: evt.num > "
+                                                       "0\n  output: x\n  priority: NOTICE\n");
+  const auto lines_of = [&](const char* matching) {
+    const std::string out = run({"detect", capture, "--rules", two, "--rule-matching", matching}).out;
+    return static_cast<size_t>(std::count(out.begin(), out.end(), '\n'));
+  };
+  EXPECT_EQ(lines_of("first"), count);
+  EXPECT_EQ(lines_of("all"), 2 * count);
+
   EXPECT_EQ(run({"detect", capture, "--rules", rules, "-o", "json"}).out, result.out)
       << "a replay gives the same, ids included";
   EXPECT_EQ(run({"detect", capture, "--rules", rules, "--exit-on-detection", "-q"}).status, 10);
@@ -258,6 +285,28 @@ TEST_F(Cli, DamagedCaptureIsEvaluatedAsFarAsItIsSound) {
   EXPECT_FALSE(result.out.empty());
   EXPECT_TRUE(result.err.starts_with("quell: error: " + cut)) << result.err;
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+}
+
+TEST_F(Cli, ReplayIsToldWhatNamesPointedTo) {
+  const std::string rules = folder_.file("rules.yaml",
+                                         "- rule: Neighbour\n"
+                                         "  desc: a name\n"
+                                         "  condition: evt.type = connect and fd.sip.name = neighbour.example\n"
+                                         "  output: connected\n"
+                                         "  priority: NOTICE\n");
+  for (const char* bad : {"neighbour.example", "=127.0.0.1", "neighbour.example=nowhere"}) {
+    const Finished refused = run({"detect", "none.scap", "--rules", rules, "--resolve", bad});
+    EXPECT_EQ(refused.status, 2) << bad;
+    EXPECT_NE(refused.err.find("--resolve"), std::string::npos) << refused.err;
+  }
+  const std::string capture = sample("connect_localhost.scap");
+  if (capture.empty()) {
+    std::puts("SKIPPED: QUELL_TEST_DATA is not set");
+    GTEST_SKIP();
+  }
+  EXPECT_EQ(run({"detect", capture, "--rules", rules}).out, "");
+  EXPECT_NE(run({"detect", capture, "--rules", rules, "--resolve", "neighbour.example=127.0.0.1"}).out, "");
+  EXPECT_EQ(run({"detect", capture, "--rules", rules, "--resolve", "neighbour.example=127.0.0.2"}).out, "");
 }
 
 TEST_F(Cli, ReaderThatGoesAwayIsAnErrorNotACrash) {

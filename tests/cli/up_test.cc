@@ -1,77 +1,11 @@
 // A living `quell up`, limited to a control group of our own: detection, endpoints, control, reload, end, recording and
 // replay.
-#include <gtest/gtest.h>
-#include <sys/stat.h>
+#include <functional>
 
-#include "base/json.h"
-#include "process.h"
+#include "up_fixture.h"
 
 namespace quell::cli {
 namespace {
-
-constexpr const char* kRules =
-    "- rule: Marker opened\n"
-    "  desc: a file whose name only this test uses\n"
-    "  condition: evt.type in (open, openat) and fd.name contains quell-up-marker\n"
-    "  output: \"%proc.name opened %fd.name\"\n"
-    "  priority: WARNING\n";
-
-std::string cgroup_mount() {
-  std::ifstream mounts("/proc/self/mounts");
-  for (std::string device, path, type, rest; mounts >> device >> path >> type && std::getline(mounts, rest);) {
-    if (type == "cgroup2") return path;
-  }
-  return {};
-}
-
-class Up : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const std::string mount = cgroup_mount();
-    if (geteuid() != 0 || mount.empty()) skip("needs root and a cgroup v2 hierarchy");
-    if (IsSkipped()) return;
-    group_ = "quell-up-test-" + std::to_string(getpid());
-    group_path_ = mount + "/" + group_;
-    if (mkdir(group_path_.c_str(), 0755) != 0) skip("a control group cannot be made here");
-  }
-  void TearDown() override {
-    if (!group_path_.empty()) rmdir(group_path_.c_str());
-  }
-  static void skip(const char* why) {
-    std::printf("SKIPPED: %s\n", why);
-    GTEST_SKIP() << why;
-  }
-
-  std::vector<std::string> up_arguments(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {"up",       "--scope",  "cgroup:" + group_, "--rules", rules_, "--data-dir",
-                                          data_dir(), "--listen", "127.0.0.1:0",      "-o",      "json"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
-  }
-  std::string data_dir() const { return folder_.path() + "/data"; }
-  /// Runs a shell command inside the group.
-  void inside(const std::string& command) const {
-    const std::string line = "sh -c 'echo $$ > " + group_path_ + "/cgroup.procs && " + command + "' >/dev/null 2>&1";
-    if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;
-  }
-  static std::string address(const Process& up) {
-    const std::string err = up.err();
-    const size_t at = err.find("http://");
-    return at == std::string::npos ? std::string() : err.substr(at, err.find(';', at) - at);
-  }
-  /// Body of a GET; `status` receives the HTTP status.
-  std::string get(const std::string& url, std::string& status) const {
-    const std::string file = folder_.path() + "/get";
-    const std::string line = "curl -s -o " + file + ".body -w '%{http_code}' " + url + " > " + file + ".status";
-    if (std::system(line.c_str()) != 0) ADD_FAILURE() << line;
-    status = read_file(file + ".status");
-    return read_file(file + ".body");
-  }
-
-  TempFolder folder_;
-  std::string rules_ = folder_.file("rules.yaml", kRules);
-  std::string group_, group_path_;
-};
 
 TEST_F(Up, DetectsServesAndEnds) {
   const std::string capture = folder_.path() + "/rec.scap";
@@ -161,6 +95,59 @@ TEST_F(Up, HangupReadsTheRulesAgainAndABrokenFileChangesNothing) {
   EXPECT_EQ(up.wait(), 0);
 }
 
+TEST_F(Up, KeepsWhatSurroundsADetectionAndCleansUpAfterACrash) {
+  std::string asking = kRules;
+  asking += "  capture: true\n";
+  folder_.file("rules.yaml", asking);
+  const auto parts = [&](const std::string& extension) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(data_dir() + "/captures", error))
+      if (entry.path().extension() == extension) names.push_back(entry.path().string());
+    return names;
+  };
+  const auto becomes = [](const std::function<bool()>& condition) {
+    for (int i = 0; i < 200 && !condition(); ++i) usleep(50'000);
+    return condition();
+  };
+  {
+    Process up(folder_, up_arguments({"--capture-after", "5m"}), "killed");
+    ASSERT_TRUE(up.says("http://")) << up.err();
+    inside("true > " + folder_.path() + "/quell-up-marker-5");
+    ASSERT_TRUE(up.says("quell-up-marker-5", std::chrono::seconds(20))) << up.err();
+    ASSERT_TRUE(becomes([&] { return !parts(".part").empty(); })) << up.err();
+    up.signal(SIGKILL);
+    up.wait();
+    EXPECT_FALSE(parts(".part").empty());
+    EXPECT_TRUE(parts(".scap").empty()) << "nothing that is not whole has the final name";
+  }
+  Process up(folder_, up_arguments({"--capture-after", "300ms"}), "again");
+  ASSERT_TRUE(up.says("http://")) << up.err();
+  EXPECT_TRUE(parts(".part").empty());
+  std::string status;
+  EXPECT_NE(get(address(up) + "/metrics", status).find("quell_flight_leftover_files_total 1"), std::string::npos);
+  inside("ls /etc > /dev/null; true > " + folder_.path() + "/quell-up-marker-6; ls /usr > /dev/null");
+  ASSERT_TRUE(up.says("quell-up-marker-6", std::chrono::seconds(20))) << up.err();
+  ASSERT_TRUE(becomes([&] { return parts(".scap").size() == 1; })) << up.err();
+  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("status").str(), "ok");
+  up.signal(SIGTERM);
+  EXPECT_EQ(up.wait(), 0) << up.err();
+
+  const Finished replay = quell(folder_, {"detect", parts(".scap").at(0), "--rules", rules_, "-o", "json"});
+  EXPECT_EQ(replay.status, 0) << replay.err;
+  const auto live = Json::parse(up.out().substr(0, up.out().find('\n')));
+  const auto replayed = Json::parse(replay.out.substr(0, replay.out.find('\n')));
+  ASSERT_TRUE(live && replayed) << replay.out;
+  EXPECT_EQ(live->at("output_fields").dump(), replayed->at("output_fields").dump());
+
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--capture", "some"},
+                                                {"--capture-priority", "high"},
+                                                {"--capture-memory", "1K"},
+                                                {"--capture-before", "soon"},
+                                                {"--capture-disk", "much"}})
+    EXPECT_EQ(quell(folder_, up_arguments(wrong)).status, 2) << wrong[0];
+}
+
 TEST_F(Up, RecordsForAWhile) {
   const std::string capture = folder_.path() + "/short.scap";
   Process record(folder_, {"record", "--scope", "cgroup:" + group_, "--out", capture, "--for", "3s"}, "record");
@@ -173,6 +160,11 @@ TEST_F(Up, RecordsForAWhile) {
   struct stat status {};
   ASSERT_EQ(stat(capture.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0077, 0u) << "captures hold what others typed";
+  if (std::system("command -v sysdig >/dev/null") != 0) {
+    std::printf("sysdig is not installed: whether it opens the capture was not tried\n");
+    return;
+  }
+  EXPECT_EQ(std::system(("sysdig -r " + capture + " >/dev/null").c_str()), 0);
 }
 
 }  // namespace

@@ -132,15 +132,13 @@ bool fits(const Problem& problem, const js::object& wanted) {
   return is_there("item_type", &Location::item_type) && is_there("item_name", &Location::item_name);
 }
 
-TEST(RuleVectors, ValidationCases) {
-  NEEDS_TEST_DATA(data);
-  const std::string folder = std::string(data) + "/samples/conformance/regression/";
+void run_validation_cases(const std::string& data, const Semantics& semantics) {
+  const std::string folder = data + "/samples/conformance/regression/";
   size_t count = 0;
   for (const js::object& test : read_lines(folder + "cases.jsonl")) {
     if (!test.contains("validate") || test.at("validate").as_array().empty()) continue;
     SCOPED_TRACE(str(test.at("test")));
     ++count;
-    const TestSemantics semantics;
     Loader loader(semantics);
     std::vector<std::string> files;
     for (const js::value& file : test.at("validate").as_array()) files.push_back(folder + str(file));
@@ -172,6 +170,16 @@ TEST(RuleVectors, ValidationCases) {
     }
   }
   EXPECT_EQ(count, 25u);
+}
+
+TEST(RuleVectors, ValidationCases) {
+  NEEDS_TEST_DATA(data);
+  run_validation_cases(data, TestSemantics());
+}
+
+TEST(RuleVectors, ValidationCasesWithTheRealFields) {
+  NEEDS_TEST_DATA(data);
+  run_validation_cases(data, semantics());
 }
 
 TEST(RuleVectors, UpstreamRuleFilesLoad) {

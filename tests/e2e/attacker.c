@@ -4,6 +4,7 @@
 //   attacker listen PORT           accepts one connection on loopback and keeps it
 //   attacker reverse-shell PORT    connects to loopback, ties its standard streams to the connection, becomes /bin/sh
 //   attacker drop FROM TO          copies a program to TO, makes it executable and runs it as `TO wait`
+//   attacker churn NAME MS         makes /dev/shm/early-NAME at once and /dev/shm/late-NAME after MS milliseconds, then ends
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,6 +82,20 @@ static int do_drop(const char *from, const char *to) {
   return 0;
 }
 
+static void make_file(const char *kind, const char *name) {
+  char path[256];
+  snprintf(path, sizeof path, "/dev/shm/%s-%s", kind, name);
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (fd >= 0) close(fd);
+}
+
+static int do_churn(const char *name, int ms) {
+  make_file("early", name);
+  usleep((useconds_t)ms * 1000);
+  make_file("late", name);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "wait") == 0)
     for (;;) pause();
@@ -88,6 +103,7 @@ int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "listen") == 0) return do_listen(atoi(argv[2]));
   if (argc == 3 && strcmp(argv[1], "reverse-shell") == 0) return do_reverse_shell(atoi(argv[2]));
   if (argc == 4 && strcmp(argv[1], "drop") == 0) return do_drop(argv[2], argv[3]);
-  fprintf(stderr, "usage: attacker wait | read PATH | listen PORT | reverse-shell PORT | drop FROM TO\n");
+  if (argc == 4 && strcmp(argv[1], "churn") == 0) return do_churn(argv[2], atoi(argv[3]));
+  fprintf(stderr, "usage: attacker wait | churn NAME MS | read PATH | listen PORT | reverse-shell PORT | drop FROM TO\n");
   return 2;
 }

@@ -66,7 +66,7 @@ std::unique_ptr<FakeEvent> make_event(const json::object& context, FakeState& st
     Fd fd;
     fd.type = FdType::file;
     fd.name = name;
-    thread.fds->set(3, boost::make_local_shared<const Fd>(fd));
+    thread.fds->set(3, make_fd(fd));
     event->attach(3);
     return event;
   }
@@ -97,7 +97,7 @@ std::unique_ptr<FakeEvent> make_event(const json::object& context, FakeState& st
     std::tie(fd.tuple.dest, fd.tuple.dest_port) = endpoint(text("server"));
     fd.type = fd.tuple.source.family == 4 ? FdType::ipv4 : FdType::ipv6;
     fd.role = SocketRole::client;
-    thread.fds->set(3, boost::make_local_shared<const Fd>(fd));
+    thread.fds->set(3, make_fd(fd));
     auto event = std::make_unique<FakeEvent>(
         EventBuilder(ev::SOCKET_CONNECT_X, 5, 10).num<int64_t>(0).empty().num<int64_t>(3).build(), state);
     event->attach(3);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
+#include <memory>
 
 #include "base/text.h"
 #include "detect/operand.h"
@@ -56,10 +58,15 @@ bool text_matches(Op op, const std::string& text, const std::string& constant) {
     case Op::iglob: return fnmatch(constant.c_str(), text.c_str(), FNM_CASEFOLD) == 0;
     case Op::pmatch: return pmatch(text, constant);
     case Op::regex: {
-      RE2::Options options;
-      options.set_posix_syntax(true);
-      options.set_longest_match(true);
-      return RE2::FullMatch(to_valid_utf8(text), RE2(constant, options));
+      static std::map<std::string, std::unique_ptr<RE2>> known;
+      std::unique_ptr<RE2>& regex = known[constant];
+      if (regex == nullptr) {
+        RE2::Options options;
+        options.set_posix_syntax(true);
+        options.set_longest_match(true);
+        regex = std::make_unique<RE2>(constant, options);
+      }
+      return RE2::FullMatch(to_valid_utf8(text), *regex);
     }
     default: return false;
   }
@@ -138,17 +145,25 @@ bool scalar(const Check& check, const Value& value, Type type) {
   return hits > 0;
 }
 
+const OperandCompilation& compiled(const Operand& operand) {
+  static std::map<std::string, OperandCompilation> known;
+  const auto [found, is_new] = known.try_emplace(operand.str());
+  if (is_new) found->second = compile_operand(operand);
+  return found->second;
+}
+
 bool check_holds(const Check& check, const EventContext& context) {
-  Arena arena;
+  static Arena arena;
+  arena.reset();
   const Extract x{context, arena};
-  const OperandCompilation left = compile_operand(check.left);
+  const OperandCompilation& left = compiled(check.left);
   if (!left.operand) return false;
   const Value value = evaluate(*left.operand, x, nullptr);
   if (value.is_absent()) return false;
   if (check.op == Op::exists) return true;
   const Type type = left.operand->type;
   if (check.right) {
-    const OperandCompilation right = compile_operand(*check.right);
+    const OperandCompilation& right = compiled(*check.right);
     if (!right.operand) return false;
     const Value other = evaluate(*right.operand, x, nullptr);
     if (other.is_absent()) return false;
@@ -162,7 +177,7 @@ bool check_holds(const Check& check, const EventContext& context) {
     if (!value.items[i].is_absent()) each.push_back(scalar(check, value.items[i], type));
   const bool every = std::all_of(each.begin(), each.end(), [](bool b) { return b; });
   const bool some = std::any_of(each.begin(), each.end(), [](bool b) { return b; });
-  if (left.operand->several == Several::either_end) return check.op == Op::ne ? every : some;
+  if (left.operand->several == Several::either_end) return check.op == Op::ne ? every && !each.empty() : some;
   if (left.operand->several == Several::any_ancestor) return some;
   return check.op == Op::in ? every : some;
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "detect/falco/condition_parser.h"
 #include "detect/fields/catalog.h"
 #include "fake_state.h"
@@ -24,24 +26,6 @@ RuleSet rules_of(const std::vector<std::string>& conditions) {
     rules.rules.push_back(std::move(rule));
   }
   return rules;
-}
-
-TEST(Fields, EveryRowIsSoundAndNamedOnce) {
-  std::set<std::string_view> names;
-  for_each_field([&](const FieldSpec& row) {
-    EXPECT_TRUE(names.insert(row.name).second) << row.name;
-    EXPECT_NE(row.get, nullptr) << row.name;
-    EXPECT_FALSE(row.doc.empty()) << row.name;
-    if (!row.example.empty()) {
-      const std::string text(row.example);
-      const auto parsed = falco::parse_condition(
-          text.find(' ') == std::string::npos && text.find('=') == std::string::npos ? text + " exists" : text);
-      ASSERT_TRUE(parsed) << row.example;
-      for (const Finding& finding : semantics().check_condition("syscall", **parsed))
-        EXPECT_FALSE(finding.is_error) << row.example << ": " << finding.message;
-    }
-  });
-  EXPECT_GT(names.size(), 250u);
 }
 
 TEST(Check, NamesTheMistake) {
@@ -81,9 +65,9 @@ TEST(Check, WarnsAboutWhatIsProbablyNotMeant) {
 TEST(Program, EventsNobodyWantsHaveNoTree) {
   const auto program = compile(rules_of({"evt.type = openat and fd.name = /x", "evt.type in (execve, execveat)"}), {});
   ASSERT_TRUE(program);
-  EXPECT_FALSE((*program)->trees[ev::SYSCALL_OPENAT_2_X].empty());
-  EXPECT_FALSE((*program)->trees[ev::SYSCALL_EXECVE_19_X].empty());
-  EXPECT_TRUE((*program)->trees[ev::SYSCALL_CLOSE_X].empty());
+  EXPECT_NE((*program)->plan(ev::SYSCALL_OPENAT_2_X), nullptr);
+  EXPECT_NE((*program)->plan(ev::SYSCALL_EXECVE_19_X), nullptr);
+  EXPECT_EQ((*program)->plan(ev::SYSCALL_CLOSE_X), nullptr);
   EXPECT_TRUE(wanted_event_codes(**program)[ev::SYSCALL_OPENAT_2_X]);
   EXPECT_FALSE(wanted_event_codes(**program)[ev::SYSCALL_CLOSE_X]);
 }
@@ -102,19 +86,50 @@ TEST(Program, WhatAnEventCannotHaveFallsAway) {
   const auto program = compile(
       rules_of({"fd.name = /x", "evt.arg.flags contains O_CREAT", "not fd.name exists and evt.type = execve"}), {});
   ASSERT_TRUE(program);
-  const auto& tree = (*program)->trees[ev::SYSCALL_EXECVE_19_X];
-  ASSERT_EQ(tree.size(), 3u) << "the flags test of execve's own flags, its match, and a rule that always matches";
+  const Plan* plan = (*program)->plan(ev::SYSCALL_EXECVE_19_X);
+  ASSERT_NE(plan, nullptr);
+  EXPECT_EQ(plan->rules, (std::vector<RuleIndex>{1, 2})) << "execve has flags of its own, and no descriptor";
+  EXPECT_TRUE(plan->process_steps.empty());
+  EXPECT_EQ(plan->event_steps.size(), 1u) << "the flags; nothing is left of the last rule";
 }
 
-TEST(Program, SharedTermsAreTestedOnce) {
+size_t count_bits(const std::vector<Word>& words) {
+  size_t count = 0;
+  for (const Word word : words) count += static_cast<size_t>(std::popcount(word));
+  return count;
+}
+
+TEST(Program, WhatRulesShareIsAskedOnce) {
   std::vector<std::string> conditions;
   for (int i = 0; i < 20; ++i)
     conditions.push_back("evt.type = openat and evt.is_open_write = true and fd.name = /f" + std::to_string(i));
   const auto program = compile(rules_of(conditions), {});
   ASSERT_TRUE(program);
-  const auto& tree = (*program)->trees[ev::SYSCALL_OPENAT_2_X];
-  EXPECT_EQ(tree.size(), 1u + 20u * 2u);
-  EXPECT_EQ(tree[0].skip, tree.size()) << "a read skips all twenty rules";
+  const Plan* plan = (*program)->plan(ev::SYSCALL_OPENAT_2_X);
+  ASSERT_NE(plan, nullptr);
+  ASSERT_EQ(plan->event_steps.size(), 2u) << "one look at the flags and one at the path, however many rules";
+  for (const Step& step : plan->event_steps) EXPECT_EQ(count_bits(step.needs), 20u);
+}
+
+TEST(Program, CodesThatAreAlikeShareAPlan) {
+  const auto program = compile(rules_of({"evt.type in (openat, openat2) and fd.name = /x", "fd.name = /y"}), {});
+  ASSERT_TRUE(program);
+  EXPECT_EQ((*program)->plan(ev::SYSCALL_OPENAT_2_X), (*program)->plan(ev::SYSCALL_OPENAT2_X));
+  EXPECT_NE((*program)->plan(ev::SYSCALL_OPENAT_2_X), (*program)->plan(ev::SYSCALL_CLOSE_X));
+  EXPECT_EQ((*program)->plan(ev::SYSCALL_EXECVE_19_X), nullptr);
+}
+
+TEST(Program, AnExceptionAboutTwoSubjectsIsAskedOnlyWhenNeitherGrantsIt) {
+  const auto program = compile(
+      rules_of({"evt.type = openat and fd.name startswith /etc and not (proc.name = a and fd.directory = /etc/a)"}),
+      {});
+  ASSERT_TRUE(program);
+  const Plan* plan = (*program)->plan(ev::SYSCALL_OPENAT_2_X);
+  ASSERT_NE(plan, nullptr);
+  ASSERT_EQ(plan->mixed.size(), 1u);
+  ASSERT_EQ(plan->process_steps.size(), 1u) << "another name settles it for all events of the process";
+  EXPECT_EQ(count_bits({plan->process_steps[0].needs[0]}), 0u);
+  EXPECT_EQ(count_bits({plan->process_steps[0].needs[1]}), 1u);
 }
 
 TEST(Engine, FirstMatchInRuleOrderWins) {
@@ -124,10 +139,10 @@ TEST(Engine, FirstMatchInRuleOrderWins) {
   Thread& thread = state.add(10, 0, "bash");
   thread.uid = 0;
   FakeEvent event(EventBuilder(ev::SYSCALL_EXECVE_19_X, 5, 10).num<int64_t>(0).build(), state);
-  Engine first(*compile(rules, {}));
+  Engine first(*compile(rules, {.match_all = false}));
   ASSERT_EQ(first.evaluate(event.context).size(), 1u);
   EXPECT_EQ(first.evaluate(event.context)[0], 1u);
-  Engine all(*compile(rules, {.match_all = true}));
+  Engine all(*compile(rules, {}));
   EXPECT_EQ(all.evaluate(event.context).size(), 2u);
 }
 
@@ -149,7 +164,7 @@ TEST(Engine, NetInListQuirkIsASwitch) {
   fd.type = FdType::ipv4;
   const uint8_t a[4] = {10, 0, 0, 1}, b[4] = {8, 8, 8, 8};
   fd.tuple = {IpAddress::v4(a), IpAddress::v4(b), 1, 2};
-  thread.fds->set(4, boost::make_local_shared<const Fd>(fd));
+  thread.fds->set(4, make_fd(fd));
   FakeEvent event(EventBuilder(ev::SOCKET_CONNECT_X, 5, 10).num<int64_t>(0).empty().num<int64_t>(4).build(), state);
   event.attach(4);
   EXPECT_EQ(Engine(*compile(rules, {})).evaluate(event.context).size(), 1u);

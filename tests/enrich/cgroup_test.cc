@@ -25,6 +25,28 @@ TEST(CgroupId, RuntimesWithHexIds) {
       {"/kubepods/pod1/crio-" + kId, ContainerType::crio},
       {"/user.slice/nerdctl-" + kId + ".scope", ContainerType::containerd},
       {"/k8s.io/" + kId, ContainerType::docker},
+      // --cgroup-parent, of both drivers
+      {"/team/shop/" + kId, ContainerType::docker},
+      {"/team.slice/team-shop.slice/docker-" + kId + ".scope", ContainerType::docker},
+      // Docker in a container of Docker: the innermost counts
+      {"/docker/" + std::string(64, 'a') + "/docker/" + kId, ContainerType::docker},
+      {"/system.slice/docker-" + std::string(64, 'a') + ".scope/docker/" + kId, ContainerType::docker},
+      // kind: a cluster whose nodes are containers
+      {"/docker/" + std::string(64, 'a') +
+           "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1.slice/"
+           "cri-containerd-" +
+           kId + ".scope",
+       ContainerType::cri},
+      // classes of pods, of both drivers
+      {"/kubepods/burstable/pod0b1c2d3e-0000-1111-2222-333344445555/" + kId, ContainerType::cri},
+      {"/kubepods/pod0b1c2d3e/crio-" + kId, ContainerType::crio},
+      {"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0b1c2d3e_0000.slice/cri-containerd-" + kId +
+           ".scope",
+       ContainerType::cri},
+      {"/kubepods.slice/kubepods-pod1.slice/crio-" + kId + ".scope", ContainerType::crio},
+      // podman below a user's systemd
+      {"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope/container",
+       ContainerType::podman},
   };
   for (const Case& c : cases) {
     const auto match = match_cgroup_path(c.path);
@@ -84,6 +106,27 @@ TEST(CgroupId, HostsStayHosts) {
                                                                     "/bpm-a/b.scope",
                                                                     "/lxc/"})
     EXPECT_FALSE(match_cgroup_path(path)) << path;
+}
+
+TEST(CgroupId, BelowAContainersOwn) {
+  const std::string outer(64, 'a');
+  struct Case {
+    std::string path, id;
+  };
+  const Case cases[] = {
+      {"/docker/" + kId + "/system.slice/nginx.service", kId},
+      {"/machine.slice/libpod-" + kId + ".scope/container/init.scope", kId},
+      {"/docker/" + outer + "/kubepods/pod1/" + kId + "/system.slice", kId},
+      {"/docker/" + outer + "/kubelet.slice/kubelet.service", outer},
+      {"/user.slice/app.scope", ""},
+      {"/", ""},
+      {"", ""},
+      {"no slash", ""},
+  };
+  for (const Case& one : cases) {
+    const auto match = match_enclosing("memory=/x" + std::string(1, '\0') + "=" + one.path);
+    EXPECT_EQ(match ? match->full_id : "", one.id) << one.path;
+  }
 }
 
 TEST(CgroupId, FirstMatchingHierarchyWins) {

@@ -160,7 +160,7 @@ inline uint64_t live_through(std::span<const uint8_t> bytes) {
       const User* user = tables.user(*thread->container, thread->uid);
       digest += user == nullptr ? 0 : user->name.size();
       if (context.fd != nullptr) {
-        digest += context.fd->name.size() + context.fd->name_raw.size();
+        digest += context.fd->name.size() + context.fd->given_name().size();
         digest += tables.is_local(context.fd->tuple.dest, *thread) ? 1 : 0;
       }
     }

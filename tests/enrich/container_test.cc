@@ -1,5 +1,9 @@
 // Containers, their metadata and their users.
 #include "enrich/container_json.h"
+
+#include <map>
+#include <optional>
+
 #include "world.h"
 
 namespace quell::enrich {
@@ -213,6 +217,105 @@ TEST(Users, LiveContainersAreReadOnceWhenNeeded) {
   EXPECT_EQ(w.tables.group(slot, 33)->name, "web");
   EXPECT_EQ(w.tables.user(slot, 99), nullptr);
   EXPECT_EQ(reads, 1) << "a missing entry is not asked for again from the same process";
+}
+
+// A control group's name is anybody's choice. What makes a container is that it is cut off from the host.
+
+namespace {
+struct Live {
+  std::map<int64_t, bool> isolated;          // by pid; who is not in it is gone
+  std::map<std::string, std::string> known;  // cgroups → id
+  std::vector<std::string> announced;
+  int questions = 0;
+  Options options() {
+    Options out;
+    out.live = true;
+    out.is_isolated = [this](int64_t pid) -> std::optional<bool> {
+      ++questions;
+      const auto found = isolated.find(pid);
+      return found == isolated.end() ? std::optional<bool>() : found->second;
+    };
+    out.container_of = [this](std::string_view cgroups) {
+      const auto found = known.find(std::string(cgroups));
+      return found == known.end() ? std::string() : found->second;
+    };
+    out.on_new_container = [this](const ContainerSlot& slot) { announced.push_back(slot.full_id); };
+    return out;
+  }
+};
+}  // namespace
+
+TEST(Lookalikes, AHostProcessInACgroupNamedLikeAContainersIsTheHosts) {
+  Live live;
+  live.isolated[200] = live.isolated[300] = false;
+  World w(live.options());
+  w.clone({.res = 0, .tid = 200, .ptid = 100, .cgroups = kContainerCgroups});
+  EXPECT_TRUE(w.thread(200)->container->is_host());
+  EXPECT_TRUE(w.thread(200)->container_lookalike);
+  EXPECT_TRUE(live.announced.empty()) << "no runtime is asked";
+  EXPECT_EQ(w.tables.counters().containers, 0u);
+  w.clone({.res = 0, .tid = 300, .ptid = 200, .cgroups = kContainerCgroups});
+  EXPECT_TRUE(w.thread(300)->container->is_host());
+  EXPECT_EQ(w.tables.counters().lookalikes, 2u);
+  // It leaves that cgroup.
+  w.exec(200, {.cgroups = nul_list({"cpu=/user.slice"})});
+  EXPECT_FALSE(w.thread(200)->container_lookalike);
+}
+
+TEST(Lookalikes, ARuntimesOwnStepsBecomeTheContainer) {
+  Live live;
+  live.isolated[200] = false;  // put into the cgroup, still the host's
+  World w(live.options());
+  w.clone({.res = 0, .tid = 200, .ptid = 100, .cgroups = kContainerCgroups});
+  EXPECT_TRUE(w.thread(200)->container->is_host());
+  w.clone({.res = 0, .tid = 201, .ptid = 200, .vtid = 1, .vpid = 1, .cgroups = kContainerCgroups});
+  EXPECT_EQ(w.thread(201)->container->full_id, kContainerId) << "its pid namespace says it without a question";
+  EXPECT_EQ(live.questions, 1);
+  EXPECT_EQ(live.announced, std::vector<std::string>{kContainerId});
+  EXPECT_EQ(w.tables.container(kContainerId)->first_pid, 201);
+  // Who joins a container that is known belongs to it, whatever its namespaces.
+  w.clone({.res = 0, .tid = 202, .ptid = 100, .cgroups = kContainerCgroups});
+  EXPECT_EQ(w.thread(202)->container->full_id, kContainerId);
+  EXPECT_EQ(live.questions, 1);
+}
+
+TEST(Lookalikes, AContainerInTheHostsPidNamespaceIsTold) {
+  Live live;
+  live.isolated[200] = false;
+  World w(live.options());
+  w.clone({.res = 0, .tid = 200, .ptid = 100, .cgroups = kContainerCgroups});
+  EXPECT_TRUE(w.thread(200)->container->is_host());
+  live.isolated[200] = true;  // it has its root now, and becomes the program
+  w.exec(200, {.cgroups = kContainerCgroups});
+  EXPECT_EQ(w.thread(200)->container->full_id, kContainerId);
+  EXPECT_FALSE(w.thread(200)->container_lookalike);
+}
+
+TEST(Lookalikes, WhoIsGoneIsBelievedByTheName) {
+  Live live;
+  World w(live.options());
+  w.clone({.res = 0, .tid = 200, .ptid = 100, .cgroups = kContainerCgroups});
+  EXPECT_EQ(w.thread(200)->container->full_id, kContainerId);
+}
+
+TEST(Lookalikes, AContainerWhoseCgroupSaysNothingIsKnownByItsState) {
+  Live live;
+  const std::string odd = nul_list({"pids=/batch/job-7", "=/batch/job-7"}), other = nul_list({"=/sandbox/app"});
+  live.known[odd] = "job-7";
+  World w(live.options());
+  w.clone({.res = 0, .tid = 200, .ptid = 100, .cgroups = odd});
+  EXPECT_TRUE(w.thread(200)->container->is_host()) << "the host's namespaces";
+  w.clone({.res = 0, .tid = 201, .ptid = 200, .vtid = 1, .vpid = 1, .cgroups = odd});
+  const ContainerSlot* slot = w.thread(201)->container;
+  EXPECT_EQ(slot->full_id, "job-7");
+  EXPECT_EQ(slot->id, "job-7");
+  EXPECT_EQ(slot->cgroup_path, "/batch/job-7");
+  EXPECT_EQ(live.announced, std::vector<std::string>{"job-7"});
+  w.clone({.res = 0, .tid = 202, .ptid = 201, .vtid = 2, .vpid = 2, .cgroups = odd});
+  EXPECT_EQ(w.thread(202)->container, slot);
+  // A browser's sandbox is in a pid namespace, too.
+  w.clone({.res = 0, .tid = 203, .ptid = 100, .vtid = 1, .vpid = 1, .cgroups = other});
+  EXPECT_TRUE(w.thread(203)->container->is_host());
 }
 
 }  // namespace quell::enrich

@@ -13,7 +13,7 @@ TEST(Open, FilesAndDirectories) {
   EXPECT_EQ(opened.fd_number, 3);
   EXPECT_FALSE(opened.fd_name_changed);
   EXPECT_EQ(opened.fd->name, "/home/todo");
-  EXPECT_EQ(opened.fd->name_raw, "notes/../todo");
+  EXPECT_EQ(opened.fd->given_name(), "notes/../todo");
   EXPECT_EQ(opened.fd->type, FdType::file);
   EXPECT_EQ(opened.fd->ino, 99u);
   EXPECT_EQ(opened.fd->dev, 8u);

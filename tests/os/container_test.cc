@@ -378,12 +378,12 @@ TEST_F(Containers, LookupWhileContainersComeAndGo) {
   for (int i = 0; i < 4; ++i) {
     const auto in_docker = environment->run_docker({.name = "churn-" + std::to_string(i)});
     ASSERT_TRUE(in_docker) << in_docker.error().str();
-    lookup.request(*in_docker, ContainerType::docker);
-    lookup.request(*in_docker, ContainerType::docker);
+    lookup.request({.full_id = *in_docker, .guess = ContainerType::docker});
+    lookup.request({.full_id = *in_docker, .guess = ContainerType::docker});
     const auto in_containerd = environment->run_containerd({.name = "churn-" + std::to_string(i)});
     ASSERT_TRUE(in_containerd) << in_containerd.error().str();
-    lookup.request(*in_containerd, ContainerType::containerd);
-    lookup.request(std::string(60, '0') + "000" + std::to_string(i), ContainerType::docker);
+    lookup.request({.full_id = *in_containerd, .guess = ContainerType::containerd});
+    lookup.request({.full_id = std::string(60, '0') + "000" + std::to_string(i), .guess = ContainerType::docker});
     expected.push_back(*in_docker);
     expected.push_back(*in_containerd);
     EXPECT_TRUE(eventually([&] {
@@ -402,7 +402,7 @@ TEST_F(Containers, LookupWhileContainersComeAndGo) {
   EXPECT_TRUE(eventually([&] { return lookup.counters().failed == 4; }));
   lookup.poll(answers);
   EXPECT_TRUE(
-      std::any_of(answers.begin(), answers.end(), [](const LookupAnswer& a) { return a.final && !a.reason.empty(); }));
+      std::any_of(answers.begin(), answers.end(), [](const LookupAnswer& a) { return a.final && !a.detail.empty(); }));
 }
 
 TEST_F(Containers, WhatACrashedRunLeavesIsRemoved) {

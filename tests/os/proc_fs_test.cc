@@ -25,7 +25,8 @@ TEST(ProcStat, CommMayHoldParenthesesAndSpaces) {
 
 TEST(ProcStat, RefusesWhatIsNoStatLine) {
   for (const char* text :
-       {"", "12", "12 (a", "12 (a)", "12 (a) S 1 2 3", ")12( S 1", "x (a) S 1 1 1 0 -1 1 1 0 0 0 1 1 0 0 20 0 1 0 5"}) {
+       {"", "12", "12 (a", "12 (a)", "12 (a) S 1 2 3", ")12( S 1", "x (a) S 1 1 1 0 -1 1 1 0 0 0 1 1 0 0 20 0 1 0 5",
+        "  (a) S 1 1 1 0 -1 1 1 0 0 0 1 1 0 0 20 0 1 0 5"}) {
     const auto stat = parse_proc_stat(text);
     ASSERT_FALSE(stat) << text;
     EXPECT_EQ(stat.error().code, Code::malformed);

@@ -53,8 +53,7 @@ Outcome run(const Json& test, const std::string& samples) {
     selections.push_back({false, Selection::By::name, "*" + name + "*"});
   detect::falco::select(rules, selections);
 
-  // These cases were written when one event could fire a rule of each of several files.
-  detect::EngineOptions options;
+  detect::EngineOptions options{.match_all = false};  // the expected counts are of the first matching rule
   if (test.at("min_priority").array() != nullptr)
     options.minimum_priority = *parse_priority(texts(test.at("min_priority"))[0]);
   const auto program = detect::compile(rules, options);
@@ -108,11 +107,28 @@ bool as_expected(const Json& wanted, size_t count) {
   return static_cast<int64_t>(count) == wanted.i64();
 }
 
-// Written when rules saw the enter event of an open besides its exit. Rules see exits only now (enter events update the
-// state), so each of these counts every open once instead of twice.
-constexpr std::string_view kCountEntersToo[] = {
-    "TestFalco_Legacy_DetectSkipUnknownNoevt", "TestFalco_Legacy_MultipleRulesSuppressInfo",
-    "TestFalco_Legacy_CatchallOrder", "TestFalco_Legacy_EnabledRuleUsingFalseEnabledFlagOnly"};
+// These four were written when a rule saw the enter event of a call besides its exit: an open from cat counted twice,
+// and so did fstat, read and close of a descriptor that is known already. Since 0.42 the reference merges enter events
+// into their exits when it reads an old capture and keeps the few that still exist (opens, connect) from the rules, so
+// each call counts once there, as it does here.
+struct CountedOnEnterToo {
+  std::string_view test, rule;  // no rule: the sum over all
+  int64_t written, today;
+};
+constexpr CountedOnEnterToo kCountedOnEnterToo[] = {
+    {"TestFalco_Legacy_DetectSkipUnknownNoevt", "", 8, 4},
+    {"TestFalco_Legacy_MultipleRulesSuppressInfo", "open_from_cat", 8, 4},
+    {"TestFalco_Legacy_CatchallOrder", "dev_null", 6, 3},
+    {"TestFalco_Legacy_EnabledRuleUsingFalseEnabledFlagOnly", "open_from_cat", 8, 4},
+};
+
+/// The expected number of detections as of today.
+Json current(const Json& wanted, const std::string& test, const std::string& rule) {
+  for (const CountedOnEnterToo& one : kCountedOnEnterToo)
+    if (one.test == test && one.rule == rule && wanted.str().empty() && wanted.i64() == one.written)
+      return Json(Json::Value(one.today));
+  return wanted;
+}
 
 TEST(Regression, PublicCases) {
   const char* data = std::getenv("QUELL_TEST_DATA");
@@ -155,10 +171,9 @@ TEST(Regression, PublicCases) {
         const auto found = outcome.by_priority.find(std::string(to_string(*priority)));
         count = found == outcome.by_priority.end() ? 0 : found->second;
       }
-      const bool doubled = std::find(std::begin(kCountEntersToo), std::end(kCountEntersToo), test->at("test").str()) !=
-                               std::end(kCountEntersToo) &&
-                           expected.at("detections").i64() > 1;
-      EXPECT_TRUE(as_expected(expected.at("detections"), doubled ? 2 * count : count))
+      const Json wanted = current(expected.at("detections"), test->at("test").str(),
+                                  expected.at("rule").is_null() ? "" : expected.at("rule").str());
+      EXPECT_TRUE(as_expected(wanted, count))
           << expected.dump() << " but there were " << count;
     }
   }

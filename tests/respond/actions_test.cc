@@ -222,6 +222,20 @@ TEST_F(RespondTest, AnotherContainerOfTheSameImageIsPartlyContained) {
   EXPECT_EQ(shown(record.id).state, partially_contained);
 }
 
+TEST_F(RespondTest, AStopInItsGraceHoldsNobodyUp) {
+  docker->add("other", 1100);
+  ActionRecord other, again;
+  docker->after_call = [&](const std::string& call) {
+    if (!call.starts_with("stop") || !other.id.empty()) return;
+    other = run("container.pause", "container:other");
+    again = run("container.stop", "container:web");
+  };
+  const ActionRecord record = run("container.stop", "container:web");
+  EXPECT_EQ(record.state, contained);
+  EXPECT_EQ(other.state, contained);
+  EXPECT_TRUE(again.id == record.id || again.state == already_in_effect) << "the same stop is not sent twice";
+}
+
 TEST_F(RespondTest, TheRespawnWatchIsAsLongAsConfigured) {
   options.container_respawn_watch_ns = 2 * kSecond;
   start();

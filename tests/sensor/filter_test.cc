@@ -101,7 +101,7 @@ Seen judge(const Events& events, const cli::LoadedRules& rules, const Snapshot& 
 void compare(const std::vector<std::string>& files, size_t at_least) {
   detect::EngineOptions options;
   options.match_all = true;
-  const auto rules = cli::load_rules(files, options, false);
+  const auto rules = cli::load_rules({.paths = files}, options, false);
   ASSERT_TRUE(rules) << rules.error().str();
   const auto snapshot = cli::scan_machine();
   ASSERT_TRUE(snapshot);

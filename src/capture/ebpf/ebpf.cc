@@ -146,7 +146,7 @@ class Sensor final : public LiveSource {
   int cpus_ = 1;
   uint64_t coalesce_ns_ = 0;
   uint64_t last_drain_ns_ = 0, clock_checked_ns_ = 0;
-  uint64_t events_ = 0, faults_ = 0, renamed_ = 0;
+  uint64_t events_ = 0, faults_ = 0, renamed_ = 0, malformed_ = 0;
 };
 
 Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
@@ -294,6 +294,10 @@ size_t Sensor::take(EventBatch& batch) {
     quell_wire_record head{};
     std::memcpy(&head, record.data(), std::min<size_t>(sizeof head, record.size()));
     if (record.size() < kWireLengths || head.len > record.size() - kWirePrefix) return true;
+    if (Event::flaw(record.subspan(kWirePrefix, head.len)) != nullptr) {
+      ++malformed_;
+      return true;
+    }
     if (head.flags & kWireFault) ++faults_;
     const auto event = record.subspan(kWirePrefix, head.len);
     if (head.flags & kWireOtherName) {
@@ -349,6 +353,7 @@ SourceCounters Sensor::counters() const {
   out.events = events_;
   out.lost_fault = faults_;
   out.names_from_kernel = renamed_;
+  out.malformed = malformed_;
   out.lost_ring_full = memory.losses.count;
   out.first_loss_ns = memory.losses.first_ns;
   out.last_loss_ns = memory.losses.last_ns;

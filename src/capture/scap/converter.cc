@@ -186,7 +186,7 @@ Converter::Outcome Converter::convert(LooseEvent& event) {
     for (size_t i = 0; i < conversion->source_count && count < schema.size(); ++i) {
       const Source source = conversion->sources[i];
       const ParamType type = schema[count].type;
-      Param value;
+      Param value{};
       switch (source.from) {
         case From::old_param:
           if (source.index < before_count) value = before_[source.index];
@@ -271,7 +271,9 @@ void Converter::store(const LooseEvent& event) {
   }
 }
 
-void Converter::forget_thread(uint64_t tid) { stored_.erase(tid); }
+void Converter::forget_thread(uint64_t tid) {
+  if (!stored_.empty()) stored_.erase(tid);
+}
 
 void Converter::clear() { stored_.clear(); }
 

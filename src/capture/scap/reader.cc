@@ -39,6 +39,7 @@ class ScapSource final : public EventSource {
   enum class Block { event, section, other };
 
   static Block kind_of(uint32_t type);
+  bool holds_block() const;
   size_t take_current_events(EventBatch& batch, size_t limit);
   Result<void> read_section_header();
   Result<void> read_tables(TableReader& tables);
@@ -79,6 +80,11 @@ ScapSource::Block ScapSource::kind_of(uint32_t type) {
     case kSectionHeader: return Block::section;
     default: return Block::other;
   }
+}
+
+/// True if the block at the input's position is whole in the window.
+bool ScapSource::holds_block() const {
+  return input_.left() >= kBlockHead && input_.left() >= load<uint32_t>(input_.here() + 4);
 }
 
 Error ScapSource::broken_off(std::string_view inside) const {
@@ -176,6 +182,8 @@ Result<Pull> ScapSource::fill(EventBatch& batch, uint64_t /*timeout_ns: a file n
   if (failure_) return *failure_;
   bool restarted = false;
   for (size_t blocks = 0; blocks < kMaxBlocksPerFill && !batch_is_full(batch); ++blocks) {
+    // What the batch borrows stays where it is: the window moves only for an empty one.
+    if (!batch.empty() && !holds_block()) return restarted ? Pull::restarted : Pull::more;
     if (!input_.ensure(kBlockHead)) {
       if (input_.left() > 0 || input_.failure())
         failure_ = broken_off("the head of a block");
@@ -214,30 +222,35 @@ Result<Pull> ScapSource::fill(EventBatch& batch, uint64_t /*timeout_ns: a file n
 size_t ScapSource::take_current_events(EventBatch& batch, size_t limit) {
   constexpr size_t kBeforeEvent = kBlockHead + sizeof(uint16_t);
   constexpr size_t kLeast = kBeforeEvent + sizeof(EventHeader) + kBlockTail;
+  const uint8_t* const begin = input_.here();
+  const uint8_t* const end = begin + input_.left();
+  const uint8_t* block = begin;
+  const CodeRule* const rules = rules_.data();
+  limit = std::min(limit, kBatchEvents - std::min(kBatchEvents, batch.size()));
   size_t taken = 0;
-  for (; taken < limit && !batch_is_full(batch); ++taken) {
-    const uint8_t* block = input_.here();
-    const size_t left = input_.left();
+  for (; taken < limit; ++taken) {
+    const auto left = static_cast<size_t>(end - block);
     if (left < kLeast || load<uint32_t>(block) != kEventV2) break;
-    const uint32_t total = load<uint32_t>(block + 4);
+    const size_t total = load<uint32_t>(block + 4);
     if (total < kLeast || total > left || load<uint32_t>(block + total - kBlockTail) != total) break;
     const uint8_t* event = block + kBeforeEvent;
     const uint32_t length = load<uint32_t>(event + offsetof(EventHeader, len));
     const uint16_t type = load<uint16_t>(event + offsetof(EventHeader, type));
     const uint32_t nparams = load<uint32_t>(event + offsetof(EventHeader, nparams));
     if (length > total - kBeforeEvent - kBlockTail || type >= kEventCodeCount) break;
-    const CodeRule& rule = rules_[type];
+    const CodeRule rule = rules[type];
     if (nparams != rule.nparams || rule.verdict > CodeRule::Verdict::pass_if_complete || rule.wide) break;
     uint32_t need = static_cast<uint32_t>(sizeof(EventHeader)) + nparams * 2;
     if (need > length) break;
     const uint8_t* lengths = event + sizeof(EventHeader);
+#pragma GCC unroll 4
     for (uint32_t i = 0; i < nparams; ++i) need += load<uint16_t>(lengths + 2 * i);  // at most 32 of them
     if (need > length) break;
-    batch.append({event, length}, load<uint16_t>(block + kBlockHead), rule.state_only, skipped_before_);
-    skipped_before_ = 0;
+    batch.lend(event, length, load<uint16_t>(block + kBlockHead), rule.state_only, std::exchange(skipped_before_, 0));
     if (type == ev::PROCEXIT_1_E) converter_.forget_thread(load<uint64_t>(event + offsetof(EventHeader, tid)));
-    input_.advance(total);
+    block += total;
   }
+  input_.advance(static_cast<size_t>(block - begin));
   counters_.events += taken;
   return taken;
 }
@@ -280,7 +293,7 @@ Result<void> ScapSource::take_event(uint32_t type, EventBatch& batch) {
 
     if (rule.verdict == CodeRule::Verdict::pass ||
         (rule.verdict == CodeRule::Verdict::pass_if_complete && nparams == rule.nparams)) {
-      batch.append(bytes.first(header.len), cpu, state_only || rule.state_only, std::exchange(skipped_before_, 0));
+      batch.lend(bytes.data(), header.len, cpu, state_only || rule.state_only, std::exchange(skipped_before_, 0));
       if (header.type == ev::PROCEXIT_1_E) converter_.forget_thread(header.tid);
     } else if (rule.verdict == CodeRule::Verdict::drop) {
       skip_event();

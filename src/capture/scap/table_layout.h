@@ -33,6 +33,13 @@ inline constexpr NamedFdType kNamedFdTypes[] = {
     {19, FdType::io_uring},    {20, FdType::memfd},    {21, FdType::pidfd},
 };
 
+/// Types whose number came late: a reader of before refuses the whole file for one of them. We write them as
+/// `unsupported`, and their true type into the supplement.
+inline bool is_newer_fd_type(FdType type) {
+  return type == FdType::bpf || type == FdType::userfaultfd || type == FdType::io_uring || type == FdType::memfd ||
+         type == FdType::pidfd;
+}
+
 inline std::optional<FdType> fd_type_of(uint8_t number) {
   for (const NamedFdType& row : kNamedFdTypes)
     if (row.number == number) return row.type;
@@ -40,6 +47,7 @@ inline std::optional<FdType> fd_type_of(uint8_t number) {
 }
 /// Requires a type whose entry is just a name.
 inline uint8_t fd_number_of(FdType type) {
+  if (is_newer_fd_type(type)) type = FdType::unsupported;
   for (const NamedFdType& row : kNamedFdTypes)
     if (row.type == type) return row.number;
   return 10;  // unsupported: the honest answer for a type that this format has no number for

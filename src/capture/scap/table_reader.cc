@@ -204,13 +204,15 @@ bool TableReader::knows(uint32_t type) {
     case kInterfaceListV2:
     case kUserListV1:
     case kUserListV1Old:
-    case kUserListV2: return true;
+    case kUserListV2:
+    case kSupplement: return true;
     default: return process_list_version(type) > 0;
   }
 }
 
 void TableReader::read(uint32_t type, Bytes body) {
   switch (type) {
+    case kSupplement: skipped_ += supplement_.read(body); return;
     case kMachineInfo:
     case kMachineInfoOld: return read_machine(body);
     case kFdListV1:
@@ -285,6 +287,7 @@ void TableReader::read_fds(Bytes body, bool sized) {
 void TableReader::finish() {
   std::vector<uint16_t>& ports = out_->listening_ports;
   ports.clear();
+  supplement_.apply(*out_);
   for (const Snapshot::FdList& list : out_->fd_lists)
     for (const auto& [number, fd] : list.fds)
       if (fd.is_server()) ports.push_back(fd.tuple.source_port);

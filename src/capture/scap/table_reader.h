@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "capture/scap/supplement.h"
 #include "model/snapshot.h"
 
 namespace quell::capture::scap {
@@ -30,6 +31,7 @@ class TableReader {
   void read_fds(std::span<const uint8_t> body, bool sized);
 
   Snapshot* out_;
+  SupplementReader supplement_;
   uint64_t skipped_ = 0;
   size_t fd_count_ = 0;
 };

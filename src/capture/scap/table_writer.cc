@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "capture/scap/format.h"
+#include "capture/scap/supplement.h"
 #include "capture/scap/table_layout.h"
 
 namespace quell::capture::scap::detail {
@@ -218,6 +219,23 @@ size_t put_fds(const Snapshot::FdList& list, size_t from, std::vector<uint8_t>& 
     if (fd.type != FdType::unknown) put_sized(w, true, [&, n = number, f = &fd] { put_fd(n, *f, w); });
   }
   return from;
+}
+
+void put_thread_supplement(const Snapshot& snapshot, std::vector<uint8_t>& out) {
+  BlockScope block(kSupplement, out);
+  ByteWriter w(out);
+  for (const Thread& thread : snapshot.threads) put_supplement(thread, w);
+  put_supplement(snapshot.listening_ports, w);
+}
+
+void put_fd_supplement(const Snapshot::FdList& list, std::vector<uint8_t>& out) {
+  const size_t start = out.size();
+  {
+    BlockScope block(kSupplement, out);
+    ByteWriter w(out);
+    for (const auto& [number, fd] : list.fds) put_supplement(list.tid, number, fd, w);
+  }
+  if (out.size() == start + kBlockFrame) out.resize(start);  // nothing to add
 }
 
 }  // namespace quell::capture::scap::detail

@@ -7,9 +7,9 @@
 
 namespace quell::capture::scap {
 
-/// Appends section header, machine info, interfaces, users, threads (V9) and descriptors (V2) to `out`. Texts longer
-/// than the format allows are cut; descriptors of unknown type are left out, as the format wants. Calls drain()
-/// whenever `out` holds a block or more, so that a caller can write and clear it; false stops.
+/// Appends section header, machine info, interfaces, users, threads (V9), descriptors (V2) and the supplement to `out`.
+/// Texts longer than the format allows are cut; descriptors of unknown type are left out, as the format wants. Calls
+/// drain() whenever `out` holds a block or more, so that a caller can write and clear it; false stops.
 template <typename Drain>
 bool write_tables(const Snapshot& snapshot, std::vector<uint8_t>& out, Drain&& drain);
 
@@ -21,6 +21,8 @@ void put_users(const std::vector<User>& users, const std::vector<Group>& groups,
 /// One block from threads[from] on, of bounded size; the index of the first thread that is not in it.
 size_t put_threads(const std::vector<Thread>& threads, size_t from, std::vector<uint8_t>& out);
 size_t put_fds(const Snapshot::FdList& list, size_t from, std::vector<uint8_t>& out);
+void put_thread_supplement(const Snapshot& snapshot, std::vector<uint8_t>& out);
+void put_fd_supplement(const Snapshot::FdList& list, std::vector<uint8_t>& out);
 }  // namespace detail
 
 template <typename Drain>
@@ -41,7 +43,12 @@ bool write_tables(const Snapshot& snapshot, std::vector<uint8_t>& out, Drain&& d
       if (!drain()) return false;
     } while (at < list.fds.size());
   }
-  return true;
+  detail::put_thread_supplement(snapshot, out);
+  for (const Snapshot::FdList& list : snapshot.fd_lists) {
+    detail::put_fd_supplement(list, out);
+    if (!drain()) return false;
+  }
+  return drain();
 }
 
 }  // namespace quell::capture::scap

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/bytes.h"
-#include "capture/scap/format.h"
+#include "capture/scap/event_block.h"
 #include "capture/scap/output.h"
 #include "capture/scap/table_writer.h"
 #include "model/event.h"
@@ -32,24 +31,16 @@ class FileWriter final : public ScapWriter {
       return Error{Code::invalid_argument, "not an event that a capture can hold: " + parsed.error().message, {}};
     if (located.bytes().size() != event.size())
       return Error{Code::invalid_argument, "the event's own length is not its size", {}};
-    const size_t body = sizeof cpu + (state_only ? sizeof(uint32_t) : 0) + event.size();
-    const size_t total = padded4(body) + kBlockFrame;
+    const size_t total = event_block_size(event.size(), state_only);
     if (total > kMaxEventBlock)
       return Error{Code::limit,
                    fmt::format("an event of {} bytes is more than a capture takes ({})", event.size(), kMaxEventBlock),
                    {}};
 
-    const bool large = body > kSmallBody;
-    const uint32_t type =
-        state_only ? (large ? kEventFlagsV2Large : kEventFlagsV2) : (large ? kEventV2Large : kEventV2);
-    ByteWriter writer(output_->pending());
-    writer.write(type);
-    writer.write(static_cast<uint32_t>(total));
-    writer.write(cpu);
-    if (state_only) writer.write(kEventFlagStateOnly);
-    writer.append(event.data(), event.size());
-    writer.zeros(padded4(body) - body);
-    writer.write(static_cast<uint32_t>(total));
+    std::vector<uint8_t>& out = output_->pending();
+    const size_t start = out.size();
+    out.resize(start + total);
+    put_event_block(event, cpu, state_only, out.data() + start);
     ++event_count_;
     return output_->settle();
   }

@@ -5,8 +5,7 @@
 //   for (...) QUELL_CHECK(writer->append(event.bytes(), event.cpu, event.state_only));
 //   QUELL_CHECK(writer->close());
 //
-// What a capture does not carry: boot id, start times of processes, and listening ports that no listed descriptor
-// shows.
+// What a capture does not carry: the boot id, and texts beyond the format's limits (4096 bytes of arguments).
 #include <cstdint>
 #include <memory>
 #include <span>

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "capture/scenario/capabilities.h"
 #include "capture/scenario/scenario.h"
 
 namespace quell::capture::scenario {
@@ -10,8 +11,8 @@ namespace {
 
 constexpr size_t kCommLimit = 15;  // what the kernel keeps of a name
 constexpr uint64_t kHourNs = 3600ull * 1'000'000'000ull;
+constexpr uint64_t kMaxAgeNs = 365 * 24 * kHourNs;
 constexpr uint32_t kFirstUserId = 1000;
-constexpr uint64_t kAllCapabilities = 0x1ffffffffff;
 
 /// NUL-separated, with the final NUL, from a text (split at spaces) or a sequence.
 Result<std::string> list_of(const yaml::Node& node) {
@@ -123,7 +124,8 @@ constexpr ProcessKey kProcessKeys[] = {
     {"user.loginuid", set_u32<&Thread::loginuid>},
     {"group.gid", set_u32<&Thread::gid>},
 };
-constexpr std::string_view kSpecialProcessKeys[] = {"user.name"};
+constexpr std::string_view kSpecialProcessKeys[] = {"user.name", "proc.duration", "thread.cap_permitted",
+                                                    "thread.cap_effective"};
 constexpr std::string_view kAncestorKeys[] = {"parent",        "proc.pname",    "proc.pexepath", "proc.pcmdline",
                                               "proc.aname[1]", "proc.aname[2]", "proc.aname[3]", "proc.aname[4]",
                                               "proc.aname[5]", "proc.aname[6]", "proc.aname[7]"};
@@ -139,17 +141,6 @@ template <typename Range>
 bool has(const Range& range, std::string_view key) {
   return std::find(std::begin(range), std::end(range), key) != std::end(range);
 }
-
-struct FdTypeName {
-  std::string_view name;
-  FdType type;
-};
-constexpr FdTypeName kFdTypes[] = {
-    {"file", FdType::file},   {"directory", FdType::directory}, {"ipv4", FdType::ipv4},
-    {"ipv6", FdType::ipv6},   {"unix", FdType::unix_socket},    {"pipe", FdType::fifo},
-    {"memfd", FdType::memfd}, {"netlink", FdType::netlink},     {"bpf", FdType::bpf},
-    {"pidfd", FdType::pidfd},
-};
 
 struct ContainerTypeName {
   std::string_view name;
@@ -175,38 +166,6 @@ Result<void> settle(std::string& field, const std::string& value, const yaml::No
   if (!field.empty() && field != value) return node.error("says '" + value + "', but it was '" + field + "' before");
   field = value;
   return {};
-}
-
-Result<Fd> socket_of(const yaml::Node& map, bool unconnected_ok) {
-  Fd fd;
-  QUELL_TRY(const std::string proto, map.get_string("fd.l4proto", "tcp"));
-  if (proto == "tcp")
-    fd.l4 = L4Proto::tcp;
-  else if (proto == "udp")
-    fd.l4 = L4Proto::udp;
-  else if (proto == "icmp")
-    fd.l4 = L4Proto::icmp;
-  else if (proto == "raw")
-    fd.l4 = L4Proto::raw;
-  else
-    return map.find("fd.l4proto")->error("'" + proto + "' is no protocol: tcp, udp, icmp or raw");
-  const yaml::Node* server = map.find("fd.sip");
-  if (server == nullptr && unconnected_ok) return fd;
-  if (server == nullptr) return map.error("a connection needs fd.sip");
-  const auto dest = parse_ip(server->text());
-  if (!dest) return server->error("'" + server->text() + "' is no IP address");
-  QUELL_TRY(const std::string client, map.get_string("fd.cip", dest->family == 6 ? "fd00::2" : "172.17.0.2"));
-  const auto source = parse_ip(client);
-  if (!source || source->family != dest->family) return map.error("fd.cip is no address of the family of fd.sip");
-  QUELL_TRY(const uint64_t sport, map.get_u64("fd.sport", 0));
-  QUELL_TRY(const uint64_t cport, map.get_u64("fd.cport", 41000));
-  if (sport > 65535 || cport > 65535) return map.error("ports end at 65535");
-  fd.type = dest->family == 6 ? FdType::ipv6 : FdType::ipv4;
-  fd.tuple = {*source, *dest, static_cast<uint16_t>(cport), static_cast<uint16_t>(sport)};
-  fd.role = SocketRole::client;
-  fd.flags = kFdConnected;
-  fd.name = source->str() + ":" + std::to_string(cport) + "->" + dest->str() + ":" + std::to_string(sport);
-  return fd;
 }
 
 }  // namespace
@@ -239,40 +198,6 @@ const std::vector<std::string_view>& known_keys() {
   }();
   return keys;
 }
-
-Result<Fd> descriptor_of(const yaml::Node& map) {
-  Fd fd;
-  const yaml::Node* type = map.find("fd.type");
-  if (type != nullptr) {
-    const auto* row = std::find_if(std::begin(kFdTypes), std::end(kFdTypes),
-                                   [&](const FdTypeName& name) { return name.name == type->text(); });
-    if (row == std::end(kFdTypes)) {
-      std::vector<std::string_view> names;
-      for (const FdTypeName& name : kFdTypes) names.push_back(name.name);
-      const std::string_view meant = nearest(type->text(), names);
-      return type->error("'" + type->text() + "' is no type of descriptor that a scenario knows" +
-                         (meant.empty() ? std::string{} : ": did you mean " + std::string(meant) + "?"));
-    }
-    fd.type = row->type;
-  }
-  const bool inet = fd.type == FdType::ipv4 || fd.type == FdType::ipv6;
-  if (inet || map.find("fd.sip") != nullptr || map.find("fd.sport") != nullptr || map.find("fd.cip") != nullptr) {
-    const FdType wanted = fd.type;
-    QUELL_TRY(fd, socket_of(map, inet));
-    if (wanted != FdType::unknown && fd.type != FdType::unknown && fd.type != wanted)
-      return type->error("the address is of the other family");
-    if (fd.type == FdType::unknown) fd.type = wanted;
-    return fd;
-  }
-  if (const yaml::Node* name = map.find("fd.name")) {
-    QUELL_TRY(fd.name, name->as_string());
-    fd.name_raw = fd.name;
-    if (fd.type == FdType::unknown) fd.type = FdType::file;
-    if (fd.type == FdType::unix_socket) fd.name_raw.clear();
-  }
-  return fd;
-}
-
 Cast::Cast() {
   Thread init;
   init.tid = init.pid = init.vtid = init.vpid = init.sid = init.pgid = init.vpgid = 1;
@@ -285,6 +210,7 @@ Cast::Cast() {
   init.cwd = init.root = "/";
   init.fdlimit = 1024;
   init.cap_permitted = init.cap_effective = kAllCapabilities;
+  place(init, {});
   others_.push_back(init);
   users_.push_back({0, 0, "root", "/root", "/bin/bash"});
   pids_.insert(1);
@@ -525,7 +451,9 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
   if (const yaml::Node* named = map.find("parent"); named != nullptr && map.find("container.id") == nullptr)
     if (const Actor* actor = find(named->text())) container = actor->container;
   QUELL_CHECK(set_user(image, map, container));
-  image.cap_permitted = image.cap_effective = image.uid == 0 ? kAllCapabilities : 0;
+  QUELL_CHECK(set_capabilities(image, map));
+  QUELL_TRY(const uint64_t age_ns, map.get_u64("proc.duration", 0));
+  if (age_ns > kMaxAgeNs) return map.find("proc.duration")->error("is more than a year ago");
   QUELL_TRY(Thread * parent, make_parent(map, image, container));
   if (image.pid < 0) {
     while (pids_.contains(next_pid_)) ++next_pid_;
@@ -540,6 +468,7 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
   actor.container = container;
   actor.now = image;
   actor.start = image;
+  actor.age_ns = age_ns;
   if (by_exec) {
     // What fork left behind: the parent's program under a number of its own.
     Thread& before = actor.start;
@@ -552,6 +481,8 @@ Result<Actor*> Cast::add(std::string id, const yaml::Node& map, bool by_exec) {
     before.exe_ino = before.exe_ino_ctime_ns = before.exe_ino_mtime_ns = 0;
   }
   QUELL_CHECK(set_descriptors(actor, map));
+  if (age_ns > 0 && !actor.fds.empty())
+    return map.error("a process that begins within the scenario (proc.duration) opens its descriptors there, too");
   actors_.push_back(std::move(actor));
   return &actors_.back();
 }
@@ -573,6 +504,22 @@ Result<void> Cast::change_image(Actor& actor, const yaml::Node& map) {
   return set_image(thread, map);
 }
 
+std::vector<const Actor*> Cast::born() const {
+  std::vector<const Actor*> out;
+  for (const Actor& actor : actors_)
+    if (actor.age_ns > 0) out.push_back(&actor);
+  std::stable_sort(out.begin(), out.end(), [](const Actor* a, const Actor* b) { return a->age_ns > b->age_ns; });
+  return out;
+}
+
+const Thread* Cast::thread(int64_t tid) const {
+  for (const Thread& thread : others_)
+    if (thread.tid == tid) return &thread;
+  for (const Actor& actor : actors_)
+    if (actor.start.tid == tid) return &actor.start;
+  return nullptr;
+}
+
 Snapshot Cast::snapshot() const {
   Snapshot out;
   out.machine.cpu_count = 2;
@@ -586,7 +533,7 @@ Snapshot Cast::snapshot() const {
   out.interfaces.push_back({"eth0", *parse_ip("10.0.0.5"), *parse_ip("255.255.255.0"), *parse_ip("10.0.0.255"), 0});
   for (const Thread& thread : others_) out.threads.push_back(thread);
   for (const Actor& actor : actors_) {
-    out.threads.push_back(actor.start);
+    if (actor.age_ns == 0) out.threads.push_back(actor.start);
     if (actor.fds.empty()) continue;
     Snapshot::FdList list;
     list.tid = actor.start.tid;

@@ -21,6 +21,7 @@ struct Actor {
   Thread now;                 // as it stands while events are written
   std::map<int64_t, Fd> fds;  // open before the first event
   std::set<int64_t> open;     // open now
+  uint64_t age_ns = 0;        // since its clone event, which is part of the scenario; 0: there before the capture
   int64_t next_fd() const;
 };
 
@@ -48,6 +49,10 @@ class Cast {
 
   /// Everything before the first event.
   Snapshot snapshot() const;
+  /// The processes whose clone event is part of the scenario, the oldest first.
+  std::vector<const Actor*> born() const;
+  /// As it was before the first event; null if nobody has that number.
+  const Thread* thread(int64_t tid) const;
   /// Container metadata and users of containers, as events. They belong before the first event.
   std::vector<std::vector<uint8_t>> preamble(uint64_t first_event_ns) const;
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint8_t kFamilyUnix = 1, kFamilyInet = 2, kFamilyInet6 = 10;
 constexpr int64_t kAtFdcwd = -100;
+constexpr std::string_view kHexPrefix = "hex:";
 constexpr int64_t kErrnoLimit = 134, kSignalLimit = 65;
 
 void append_address(Bytes& out, const IpAddress& address) {
@@ -75,6 +76,17 @@ Result<uint64_t> number_of(const yaml::Node& node, const ParamSpec& spec) {
     default: break;
   }
   return node.error("'" + text + "' is no number that fits " + std::string(spec.name));
+}
+
+/// "cafebabe"
+bool parse_hex(std::string_view text, Bytes& out) {
+  if (text.size() % 2 != 0) return false;
+  for (size_t at = 0; at < text.size(); at += 2) {
+    uint64_t byte = 0;
+    if (!parse_u64(text.substr(at, 2), byte, 16)) return false;
+    out.push_back(static_cast<uint8_t>(byte));
+  }
+  return true;
 }
 
 /// "10.0.0.1:22" or "[::1]:22".
@@ -161,7 +173,13 @@ Result<Bytes> encode_param(const yaml::Node& value, const ParamSpec& spec) {
     case ParamType::charbuf:
     case ParamType::fspath:
     case ParamType::fsrelpath: return encode_text(text);
-    case ParamType::bytebuf: return Bytes(text.begin(), text.end());
+    case ParamType::bytebuf: {
+      if (!text.starts_with(kHexPrefix)) return Bytes(text.begin(), text.end());
+      Bytes out;
+      if (!parse_hex(std::string_view(text).substr(kHexPrefix.size()), out))
+        return value.error("'" + text + "' is no data: after hex: come pairs of hexadecimal digits");
+      return out;
+    }
     case ParamType::sockaddr: {
       IpAddress address;
       uint16_t port = 0;

@@ -1,7 +1,9 @@
 #include "capture/scenario/writer.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "base/assert.h"
 #include "base/text.h"
 
 namespace quell::capture::scenario {
@@ -9,6 +11,7 @@ namespace {
 
 constexpr uint64_t kEventStepNs = 1'000'000;
 constexpr uint64_t kSocketLeadNs = 1000;
+constexpr uint64_t kBirthStepNs = 1000;
 constexpr std::string_view kEventKeys[] = {"evt.type",          "evt.res", "evt.rawres", "evt.is_open_read",
                                            "evt.is_open_write", "process", "note",       "fds"};
 constexpr std::string_view kArgPrefix = "evt.arg.";
@@ -288,6 +291,8 @@ Result<void> Writer::fill_descriptor(const yaml::Node& entry, const EventSpec& s
     if (actor.open.contains(number))
       return entry.error("descriptor " + std::to_string(number) +
                          " is open already; it cannot be described again here");
+    if (actor.age_ns > 0)
+      return entry.error("a process that begins within the scenario (proc.duration) opens its descriptors there, too");
     actor.fds.emplace(number, std::move(fd));
     actor.open.insert(number);
   }
@@ -306,6 +311,29 @@ void Writer::emit(EventCode code, int64_t tid, const Params& params, int32_t ind
       event.bytes(found->second);
   }
   out_.push_back({event.build(), index});
+}
+
+void Writer::write_birth(const Actor& actor) {
+  const Thread* parent = cast_.thread(actor.start.ptid);
+  QUELL_ASSERT(parent != nullptr);  // everybody has one, up to systemd
+  const uint64_t now_ns = ts_ns_;
+  ts_ns_ = std::max(kScenarioStartNs - actor.age_ns, born_until_ns_);  // two of the same age come one after the other
+  const auto say = [&](EventCode code, const Thread& thread, int64_t result) {
+    Params params;
+    fill_image(thread, event_spec(code), params);
+    params["res"] = number64(result);
+    emit(code, thread.tid, params, -1);
+    ts_ns_ += kBirthStepNs;
+  };
+  // A clone copies the program, an execve replaces it.
+  Thread copy = actor.start;
+  copy.comm = parent->comm;
+  copy.exe = parent->exe;
+  copy.args = parent->args;
+  say(ev::SYSCALL_CLONE_20_X, *parent, actor.start.tid);
+  say(ev::SYSCALL_CLONE_20_X, copy, 0);
+  say(ev::SYSCALL_EXECVE_19_X, actor.start, 0);
+  born_until_ns_ = std::exchange(ts_ns_, now_ns);
 }
 
 Result<void> Writer::write(const yaml::Node& entry) {
@@ -348,6 +376,11 @@ Result<void> Writer::write(const yaml::Node& entry) {
     if (is_open(spec) && param.name == "flags") continue;  // joined with evt.is_open_*
     QUELL_TRY(params[param.name], encode_param(*pair.value, param));
   }
+  // The sensor has a number for everything that is one; a descriptor that nobody named stays out.
+  for (const ParamSpec& param : spec.params)
+    if (const size_t width = fixed_width(param.type);
+        width > 0 && width <= sizeof(uint64_t) && param.type != ParamType::fd && !params.contains(param.name))
+      params[param.name] = encode_number(param.type, 0);
   emit(spec.code, actor->now.tid, params, index_++);
   ts_ns_ += kEventStepNs;
   return {};

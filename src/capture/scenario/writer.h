@@ -17,6 +17,9 @@ class Writer {
 
   /// Appends the event, and before it what must have happened (a socket() before a connect).
   Result<void> write(const yaml::Node& entry);
+  /// How a process came to be, age_ns before the first event: clone as its parent and itself see it, and execve. The
+  /// oldest first.
+  void write_birth(const Actor& actor);
   std::vector<ScenarioEvent> take() { return std::move(out_); }
 
  private:
@@ -38,6 +41,7 @@ class Writer {
   std::vector<ScenarioEvent> out_;
   int32_t index_ = 0;
   uint64_t ts_ns_ = kScenarioStartNs;
+  uint64_t born_until_ns_ = 0;  // end of the last birth
 };
 
 }  // namespace quell::capture::scenario

@@ -28,11 +28,11 @@ struct ParsedText {
 class Compilation {
  public:
   Compilation(const Store& store, const Semantics& semantics, const std::vector<ExtraOutput>& extra_outputs,
-              const FailedNames& failed, FileResult& result)
+              const Reader& reader, FileResult& result)
       : store_(store),
         semantics_(semantics),
         extra_outputs_(extra_outputs),
-        failed_(failed),
+        reader_(reader),
         result_(result),
         macros_(store.macros) {}
 
@@ -52,6 +52,9 @@ class Compilation {
     }
     for (const auto& rule : store_.rules.all())
       if (rule->is_known_source) compile_rule(*rule);
+    for (const OrphanException& orphan : store_.orphans) record(orphan.rule, orphan.name, orphan.note, true);
+    for (const RuleDefinition& rule : reader_.refused_rules())
+      if (rule.is_known_source) compile_rule(rule);
     finish(lists);
     return std::move(out_);
   }
@@ -103,7 +106,7 @@ class Compilation {
   }
   // The macro was refused when it was read, and that has been said.
   bool is_about_failed(const MacroError& error) const {
-    return std::any_of(failed_.macros.begin(), failed_.macros.end(), [&](const std::string& name) {
+    return std::any_of(reader_.failed().macros.begin(), reader_.failed().macros.end(), [&](const std::string& name) {
       return error.message == "Undefined macro '" + name + "' used in filter.";
     });
   }
@@ -147,31 +150,40 @@ class Compilation {
 
   // --- rules
   // -----------------------------------------------------------------------------------------------------------
-  void compile_rule(const RuleDefinition& definition) {
+  /// The tree with exceptions, lists and macros put in; null after an error. `parsed`: before the macros, if it got so
+  /// far.
+  ExprPtr resolve_condition(const RuleDefinition& definition, RuleDetails& details, ExprPtr& parsed) {
+    if (definition.condition.str().empty()) return nullptr;  // the reader has said so
     std::vector<Problem> exception_errors;
     SourcedText text = with_exceptions(definition, exception_errors);
-    if (!exception_errors.empty()) {
-      for (Problem& problem : exception_errors) add(std::move(problem));
-      return;
-    }
-    RuleDetails details;
+    const bool is_whole = exception_errors.empty();
+    for (Problem& problem : exception_errors) add(std::move(problem));
+    if (!is_whole) text = definition.condition;
     details.lists = lists_->names_in(text.str());
-    const ExprPtr parsed = parse(std::move(text), "rule", definition);
-    if (!parsed) return;
+    parsed = parse(std::move(text), "rule", definition);
+    if (!parsed) return nullptr;
     details.macros = macro_names(*parsed);
     std::vector<MacroError> macro_errors;
-    const ExprPtr condition = macros_.resolve(parsed, SIZE_MAX, macro_errors);
+    ExprPtr condition = macros_.resolve(parsed, SIZE_MAX, macro_errors);
     report(macro_errors);
-    if (!condition) return;
+    return condition;
+  }
 
+  // Condition and output are both checked, whatever the other says, so that one run tells all that is wrong.
+  void compile_rule(const RuleDefinition& definition) {
     Rule rule;
     rule.name = definition.name;
     rule.source = definition.source;
     rule.tags.assign(definition.tags.begin(), definition.tags.end());
-    const Verdict on_condition = check_condition(definition, *condition);
+    RuleDetails details;
+    const size_t errors_before = result_.errors.size();
+    ExprPtr parsed;
+    const ExprPtr condition = resolve_condition(definition, details, parsed);
+    const Verdict on_fields = parsed ? check_condition(definition, condition ? *condition : *parsed) : Verdict::refused;
+    const Verdict on_condition = condition || on_fields == Verdict::drop ? on_fields : Verdict::refused;
     const Verdict on_output = on_condition == Verdict::drop ? Verdict::drop : make_output(definition, rule);
-    if (on_condition != Verdict::sound || on_output != Verdict::sound) return;
-    if (!find_events(definition, *condition, rule)) return;
+    const bool has_events = on_condition == Verdict::sound && find_events(definition, *condition, rule);
+    if (!has_events || on_output != Verdict::sound || result_.errors.size() != errors_before) return;
 
     rule.description = definition.description;
     rule.condition_text = definition.condition.str();
@@ -182,8 +194,17 @@ class Compilation {
     rule.capture_duration_ms = definition.capture_duration_ms;
     for (const ExceptionDefinition& exception : definition.exceptions) {
       rule.exception_names.push_back(exception.name);
-      for (const Entry& field : exception.fields) rule.exception_fields.push_back(field.text());
+      ExceptionShape& shape = rule.exceptions.emplace_back();
+      shape.name = exception.name;
+      shape.comps = exception.comps;
+      shape.has_field_list = exception.has_field_list;
+      for (const Entry& field : exception.fields) {
+        rule.exception_fields.push_back(field.text());
+        shape.fields.push_back(field.text());
+      }
+      for (const ExceptionNote& note : exception.notes) record(rule.name, exception.name, note, false);
     }
+    rule.fold = definition.fold;
     std::sort(rule.exception_fields.begin(), rule.exception_fields.end());
     rule.exception_fields.erase(std::unique(rule.exception_fields.begin(), rule.exception_fields.end()),
                                 rule.exception_fields.end());
@@ -191,6 +212,21 @@ class Compilation {
     rule.line = definition.node->start().line + 1;
     out_.rules.rules.push_back(std::move(rule));
     out_.rule_details.push_back(std::move(details));
+  }
+
+  void record(const std::string& rule, const std::string& name, const ExceptionNote& note, bool is_orphan) {
+    ExceptionRecord& out = out_.rules.exceptions.emplace_back();
+    out.rule = rule;
+    out.name = name;
+    out.owner = note.owner;
+    out.reason = note.reason;
+    out.expires = note.expires;
+    out.expires_ns = note.expires_ns;
+    out.is_expired = note.is_expired;
+    out.is_orphan = is_orphan;
+    out.value_count = note.value_count;
+    out.file = note.node->file().name();
+    out.line = note.node->start().line + 1;
   }
 
   enum class Verdict : uint8_t { sound, refused, drop };
@@ -230,6 +266,7 @@ class Compilation {
     const Context content{nullptr, "rules content", "", definition.node};
     const Context item{&content, "rule", definition.name, definition.node};
     SourcedText output = definition.output;
+    bool extra_is_sound = true;
     constexpr std::string_view kContainerInfo = "%container.info";
     for (size_t at; (at = output.str().find(kContainerInfo)) != std::string::npos;) {
       const auto place = output.locate(at);
@@ -245,7 +282,18 @@ class Compilation {
       if ((!extra.source.empty() && extra.source != rule.source) || (!extra.rule.empty() && extra.rule != rule.name))
         continue;
       if (!std::includes(rule.tags.begin(), rule.tags.end(), extra.tags.begin(), extra.tags.end())) continue;
-      output.append_at(" " + extra.text, *definition.node);
+      if (!extra.text.empty()) output.append_at(" " + extra.text, *definition.node);
+      for (const ExtraField& field : extra.fields) {
+        rule.extra_fields.push_back(field);
+        for (const Finding& finding : semantics_.check_output(rule.source, field.text)) {
+          if (!finding.is_error) continue;
+          add(problem_at(
+              item, LoadCode::err_compile_output,
+              "the extra field " + (field.name.empty() ? field.text.substr(1) : field.name) + ": " + finding.message,
+              finding.suggestion));
+          extra_is_sound = false;
+        }
+      }
     }
     if (output.str().starts_with('*')) {
       SourcedText without;
@@ -255,7 +303,7 @@ class Compilation {
     rule.output = output.str();
     const auto findings = semantics_.check_output(rule.source, rule.output);
     const bool dropped = drops(definition, findings);
-    Verdict verdict = dropped ? Verdict::drop : Verdict::sound;
+    Verdict verdict = dropped ? Verdict::drop : extra_is_sound ? Verdict::sound : Verdict::refused;
     for (const Finding& finding : findings) {
       if (dropped && !(finding.is_error && finding.unknown_filter)) continue;
       if (finding.is_error && !dropped) verdict = Verdict::refused;
@@ -324,7 +372,7 @@ class Compilation {
   const Store& store_;
   const Semantics& semantics_;
   const std::vector<ExtraOutput>& extra_outputs_;
-  const FailedNames& failed_;
+  const Reader& reader_;
   FileResult& result_;
   ListTable* lists_ = nullptr;
   MacroTable macros_;
@@ -337,7 +385,7 @@ class Compilation {
 }  // namespace
 
 Compiled compile_store(const Store& store, const Semantics& semantics, const std::vector<ExtraOutput>& extra_outputs,
-                       const FailedNames& failed, FileResult& result) {
+                       const Reader& reader, FileResult& result) {
   auto lists = ListTable::create(store.lists);
   if (!lists) {
     const yaml::Node* document = store.files.back()->documents().front();
@@ -345,7 +393,7 @@ Compiled compile_store(const Store& store, const Semantics& semantics, const std
         problem_at({nullptr, "rules content", "", document}, LoadCode::err_validate, lists.error().message));
     return {};
   }
-  return Compilation(store, semantics, extra_outputs, failed, result).run(std::move(*lists));
+  return Compilation(store, semantics, extra_outputs, reader, result).run(std::move(*lists));
 }
 
 }  // namespace quell::detect::falco

@@ -13,12 +13,13 @@
 
 namespace quell::detect::falco {
 
-/// Text that is added to the outputs of some rules. What is not given matches every rule.
+/// What is added to the outputs of some rules. What is not given matches every rule.
 struct ExtraOutput {
-  std::string text;
-  std::string source;
-  std::vector<std::string> tags;  // the rule must have all of them
-  std::string rule;
+  std::string text = {};  // after the rule's own output and a space
+  std::string source = {};
+  std::vector<std::string> tags = {};  // the rule must have all of them
+  std::string rule = {};
+  std::vector<ExtraField> fields = {};  // for output_fields alone
 };
 
 /// What descriptions say beyond the rule itself.
@@ -46,9 +47,9 @@ struct Compiled {
   std::vector<ListDetails> lists;
 };
 
-/// Problems go to `result`; with errors among them the outcome is not to be used. `failed` names what the reader
-/// refused.
+/// Problems go to `result`; with errors among them the outcome is not to be used. `reader` says what it refused: its
+/// rules are checked for further problems.
 Compiled compile_store(const Store& store, const Semantics& semantics, const std::vector<ExtraOutput>& extra_outputs,
-                       const FailedNames& failed, FileResult& result);
+                       const Reader& reader, FileResult& result);
 
 }  // namespace quell::detect::falco

@@ -10,6 +10,7 @@
 
 #include "base/yaml.h"
 #include "detect/falco/sourced_text.h"
+#include "detect/ruleset.h"
 #include "model/severity.h"
 
 namespace quell::detect::falco {
@@ -40,6 +41,15 @@ struct Entry {
   const std::string& text() const { return node->text(); }
 };
 
+/// Who vouches for the values of one exception entry, and until when.
+struct ExceptionNote {
+  const yaml::Node* node = nullptr;  // the entry
+  std::string owner, reason, expires;
+  uint64_t expires_ns = 0;  // realtime, exclusive; 0: never
+  bool is_expired = false;
+  size_t value_count = 0;
+};
+
 struct ExceptionDefinition {
   std::string name;
   const yaml::Node* node = nullptr;
@@ -47,8 +57,15 @@ struct ExceptionDefinition {
   std::vector<Entry> fields;    // one if scalar; empty: none given
   bool has_comps = false;
   bool has_comp_list = false;
-  std::vector<std::string> comps;  // parallel to fields, trimmed
-  std::vector<Entry> values;
+  std::vector<std::string> comps;    // parallel to fields, trimmed
+  std::vector<Entry> values;         // without those of entries that have expired
+  std::vector<ExceptionNote> notes;  // one per entry that gave values
+};
+
+/// An exception entry for a rule that nobody defines.
+struct OrphanException {
+  std::string rule, name;
+  ExceptionNote note;
 };
 
 struct RuleDefinition : Definition {
@@ -65,6 +82,7 @@ struct RuleDefinition : Definition {
   uint64_t capture_duration_ms = 0;
   std::set<std::string> tags;
   std::vector<ExceptionDefinition> exceptions;
+  FoldSpec fold;
 };
 
 /// Definitions of one kind in order of their first definition. Copying is cheap: copies share what does not change.
@@ -98,6 +116,7 @@ struct Store {
   Definitions<ListDefinition> lists;
   Definitions<MacroDefinition> macros;
   Definitions<RuleDefinition> rules;
+  std::vector<OrphanException> orphans;
   std::vector<std::shared_ptr<const yaml::File>> files;  // own the nodes that definitions point to
   std::vector<std::string> required_engine_versions;     // as written, for descriptions
   std::vector<std::vector<std::pair<std::string, std::string>>> required_plugins;  // groups of (name, version)

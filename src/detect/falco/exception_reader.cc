@@ -1,11 +1,23 @@
 // Exceptions of rules: reading, appending, and the checks that need no condition.
 #include <algorithm>
 
+#include "base/moment.h"
 #include "detect/falco/condition_parser.h"
 #include "detect/falco/exceptions.h"
 #include "detect/falco/reader.h"
 
 namespace quell::detect::falco {
+namespace {
+
+/// The same fields compared in the same way: more values for what is there already.
+bool same_shape(const ExceptionDefinition& more, const ExceptionDefinition& earlier) {
+  if (more.has_field_list != earlier.has_field_list || more.fields.size() != earlier.fields.size()) return false;
+  for (size_t i = 0; i < more.fields.size(); ++i)
+    if (more.fields[i].text() != earlier.fields[i].text()) return false;
+  return !more.has_comps || more.comps == earlier.comps;
+}
+
+}  // namespace
 
 bool Reader::read_exceptions(const Context& context, const yaml::Node& item, bool appending,
                              std::vector<ExceptionDefinition>& exceptions) {
@@ -28,7 +40,7 @@ bool Reader::read_exceptions(const Context& context, const yaml::Node& item, boo
       continue;
     }
     one.item_name = name->text();
-    warn_unknown_keys(one, *entry, {"name", "fields", "comps", "values"});
+    warn_unknown_keys(one, *entry, {"name", "fields", "comps", "values", "owner", "reason", "expires"});
     ExceptionDefinition exception;
     exception.name = name->text();
     exception.node = entry;
@@ -81,7 +93,81 @@ bool Reader::read_exception(const Context& context, const yaml::Node& node, bool
   } else if (appending) {
     warn(context, LoadCode::append_no_values, "Overriding/appending exception with no values");
   }
+  return read_note(context, node, exception);
+}
+
+// Who answers for the values, and until when. Values that have expired are left out here, so that nothing behind the
+// reader needs to know of time; their entry is still checked like any other.
+bool Reader::read_note(const Context& context, const yaml::Node& node, ExceptionDefinition& exception) {
+  ExceptionNote note;
+  note.node = &node;
+  note.value_count = exception.values.size();
+  const yaml::Node* text = nullptr;
+  for (const auto& [key, out] : {std::pair{"owner", &note.owner}, {"reason", &note.reason}}) {
+    if (const yaml::Node* value = node.find(key); value && value->is_null()) continue;
+    text = nullptr;
+    if (!read_text(context, node, key, text, false)) return false;
+    if (text) *out = text->text();
+  }
+  text = nullptr;
+  if (!read_text(context, node, "expires", text, false)) return false;
+  if (text) {
+    const auto deadline = parse_deadline(text->text());
+    if (!deadline) {
+      return fail_at(context, *text, LoadCode::err_yaml_validate, "'expires' must be a date or a moment in UTC",
+                     "write 2027-01-31, which includes that day, or 2027-01-31T18:00:00Z");
+    }
+    note.expires = text->text();
+    note.expires_ns = *deadline;
+    note.is_expired = *deadline <= now_ns_;
+  }
+  if (note.is_expired) {
+    warn_at(context, *text, LoadCode::extension_warning,
+            "The exception '" + exception.name + "' has expired and no longer applies" +
+                (note.owner.empty() ? std::string() : "; its owner is " + note.owner),
+            "remove it, or give it a later date");
+    exception.values.clear();
+  }
+  if (note.value_count > 0) exception.notes.push_back(std::move(note));
   return true;
+}
+
+bool Reader::read_exceptions_only(const Context& context, const yaml::Node& item, const std::string& name) {
+  for (const yaml::Entry& entry : item.entries()) {
+    const std::string& key = entry.key->text();
+    if (key == "rule" || key == "exceptions" || key == "override" || key == "append" || key == "source") continue;
+    return fail_at(context, *entry.key, LoadCode::err_validate,
+                   "A file of exceptions cannot change '" + key + "' of a rule", "do that in a rule file");
+  }
+  Overrides overrides;
+  bool append = false;
+  if (!read_append(context, item, append, overrides) || !read_overrides(context, item, {"exceptions"}, {}, overrides))
+    return false;
+  if (!item.find("exceptions"))
+    return fail(context, LoadCode::err_yaml_validate, "Item has no mapping for key 'exceptions'");
+  std::vector<ExceptionDefinition> exceptions;
+  if (!read_exceptions(context, item, true, exceptions)) return false;
+  const RuleDefinition* earlier = store_.rules.find(name);
+  if (!earlier) {
+    keep_orphans(context, exceptions, name);
+    return true;
+  }
+  if (!check_same_source(context, item, *earlier)) return false;
+  RuleDefinition rule = *earlier;
+  if (!append_exceptions(context, std::move(exceptions), rule)) return false;
+  store_.rules.put(std::move(rule), store_.next_index++);
+  return true;
+}
+
+void Reader::keep_orphans(const Context& context, const std::vector<ExceptionDefinition>& exceptions,
+                          const std::string& rule) {
+  if (failed_.rules.contains(rule)) return;
+  std::vector<std::string_view> names;
+  for (const auto& known : store_.rules.all()) names.push_back(known->name);
+  warn_at(context, *context.node->find("rule"), LoadCode::extension_warning,
+          "There is no rule '" + rule + "': its exceptions do nothing", did_you_mean(rule, names));
+  for (const ExceptionDefinition& exception : exceptions)
+    for (const ExceptionNote& note : exception.notes) store_.orphans.push_back({rule, exception.name, note});
 }
 
 bool Reader::read_entry(const Context& context, const yaml::Node& node, int depth, Entry& entry) {
@@ -103,17 +189,19 @@ bool Reader::append_exceptions(const Context& context, std::vector<ExceptionDefi
     if (earlier == rule.exceptions.end()) {
       if (exception.fields.empty())
         return fail(one, LoadCode::err_validate, "Rule exception must have fields property with a list of fields");
-      if (exception.values.empty())
+      if (exception.values.empty() && exception.notes.empty())
         return fail(one, LoadCode::err_validate, "Rule exception must have values property with a list of values");
       if (!check_exception(one, rule, exception)) return false;
       rule.exceptions.push_back(std::move(exception));
       continue;
     }
-    if (!exception.fields.empty())
+    const bool may_repeat = kind_ == FileKind::exceptions && same_shape(exception, *earlier);
+    if (!exception.fields.empty() && !may_repeat)
       return fail(one, LoadCode::err_validate, "Can not append exception fields to existing exception, only values");
-    if (exception.has_comps)
+    if (exception.has_comps && !may_repeat)
       return fail(one, LoadCode::err_validate, "Can not append exception comps to existing exception, only values");
     earlier->values.insert(earlier->values.end(), exception.values.begin(), exception.values.end());
+    earlier->notes.insert(earlier->notes.end(), exception.notes.begin(), exception.notes.end());
   }
   return true;
 }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/clock.h"
 #include "detect/falco/context.h"
 #include "detect/falco/reader.h"
 #include "detect/falco/schema.h"
@@ -53,7 +54,7 @@ void Loader::add_extra_output(ExtraOutput extra) {
   options_.extra_outputs.push_back(std::move(extra));
 }
 
-FileResult Loader::load(std::string name, std::string text) {
+FileResult Loader::load(std::string name, std::string text, FileKind kind) {
   FileResult result;
   result.name = name;
   const auto file = yaml::parse(name, text, yaml::DuplicateKeys::report);
@@ -66,19 +67,20 @@ FileResult Loader::load(std::string name, std::string text) {
 
   Store store = store_;
   store.files.push_back(*file);
-  Reader reader(semantics_, options_.plugins, store, result);
+  const uint64_t now_ns = options_.now_ns != 0 ? options_.now_ns : system_clock().realtime_ns();
+  Reader reader(semantics_, options_.plugins, kind, now_ns, store, result);
   reader.read(**file);
   if (reader.wants_another_engine()) return result;
-  Compiled compiled = compile_store(store, semantics_, options_.extra_outputs, reader.failed(), result);
+  Compiled compiled = compile_store(store, semantics_, options_.extra_outputs, reader, result);
   if (!result.successful()) return result;
   store_ = std::move(store);
   compiled_ = std::move(compiled);
   return result;
 }
 
-FileResult Loader::load_file(const std::string& path) {
+FileResult Loader::load_file(const std::string& path, FileKind kind) {
   auto file = yaml::read_text_file(path);
-  if (file) return load(path, std::move(*file));
+  if (file) return load(path, std::move(*file), kind);
   FileResult result;
   result.name = path;
   result.errors.push_back(file_problem(path, LoadCode::err_file_read, file.error()));
@@ -104,23 +106,27 @@ Result<std::vector<std::string>> rule_files(const std::string& path) {
   return files;
 }
 
-std::vector<FileResult> load_files(Loader& loader, const std::vector<std::string>& paths, OnError on_error) {
+std::vector<FileResult> load_files(Loader& loader, const std::vector<std::string>& paths, OnError on_error,
+                                   const std::vector<std::string>& exception_paths) {
   std::vector<FileResult> results;
-  for (const std::string& path : paths) {
+  const auto is_over = [&] { return on_error == OnError::stop && !results.empty() && !results.back().successful(); };
+  const auto load_path = [&](const std::string& path, FileKind kind) {
     const auto files = rule_files(path);
     if (!files) {
       FileResult& result = results.emplace_back();
       result.name = path;
       result.errors.push_back(file_problem(path, LoadCode::err_file_read, files.error()));
-      if (on_error == OnError::stop) break;
-      continue;
+      return;
     }
     for (const std::string& file : *files) {
-      results.push_back(loader.load_file(file));
-      if (!results.back().successful() && on_error == OnError::stop) break;
+      results.push_back(loader.load_file(file, kind));
+      if (is_over()) return;
     }
-    if (!results.empty() && !results.back().successful() && on_error == OnError::stop) break;
-  }
+  };
+  for (const std::string& path : paths)
+    if (!is_over()) load_path(path, FileKind::rules);
+  for (const std::string& path : exception_paths)
+    if (!is_over()) load_path(path, FileKind::exceptions);
   // Each file's compilation looks at all files so far, so a problem of an early file comes again with every later one,
   // and what looked unused may have found its user.
   const auto is_stale = [&](const Problem& problem) {

@@ -17,6 +17,7 @@
 #include "detect/falco/compile.h"
 #include "detect/falco/definitions.h"
 #include "detect/falco/problem.h"
+#include "detect/falco/reader.h"
 #include "detect/falco/version.h"
 #include "detect/ruleset.h"
 #include "detect/semantics.h"
@@ -24,8 +25,9 @@
 namespace quell::detect::falco {
 
 struct LoaderOptions {
-  std::vector<ExtraOutput> extra_outputs;
+  std::vector<ExtraOutput> extra_outputs = {};
   std::vector<Plugin> plugins = builtin_plugins();
+  uint64_t now_ns = 0;  // realtime that decides which exceptions have expired; 0: the machine's clock
 };
 
 /// Used by one thread.
@@ -39,9 +41,9 @@ class Loader {
   void add_extra_output(ExtraOutput extra);
 
   /// Loads one file's text. `name` is what messages call it.
-  FileResult load(std::string name, std::string text);
+  FileResult load(std::string name, std::string text, FileKind kind = FileKind::rules);
   /// Reads and loads the file at `path`. A file that cannot be read gives LOAD_ERR_FILE_READ.
-  FileResult load_file(const std::string& path);
+  FileResult load_file(const std::string& path, FileKind kind = FileKind::rules);
 
   /// The rules of all files that loaded, in order of evaluation.
   const RuleSet& rules() const { return compiled_.rules; }
@@ -67,9 +69,11 @@ enum class OnError : uint8_t {
   keep_going,  // the other files still count
 };
 
-/// Loads files and directories in order; one result per file that was looked at. Warnings about macros and lists that a
-/// later file turned out to use are taken back. An entry that does not exist gives a result with LOAD_ERR_FILE_READ.
-std::vector<FileResult> load_files(Loader& loader, const std::vector<std::string>& paths, OnError on_error);
+/// Loads files and directories in order, those of exceptions last; one result per file that was looked at. Warnings
+/// about macros and lists that a later file turned out to use are taken back. An entry that does not exist gives a
+/// result with LOAD_ERR_FILE_READ.
+std::vector<FileResult> load_files(Loader& loader, const std::vector<std::string>& paths, OnError on_error,
+                                   const std::vector<std::string>& exception_paths = {});
 
 /// The rule files that `path` stands for: itself, or, if it is a directory, its regular files ending in .yaml or .yml
 /// by name, not those of directories in it. Errors: what the system says.
@@ -82,8 +86,8 @@ struct Selection {
   std::string pattern;  // name: `*` stands for any text, the whole name must match; tag: as is
 };
 
-/// Applies the selections in order: a later one overrides an earlier one.
-void select(RuleSet& rules, std::span<const Selection> selections);
+/// Applies the selections in order: a later one overrides an earlier one. Gives those that no rule fits.
+std::vector<Selection> select(RuleSet& rules, std::span<const Selection> selections);
 
 /// Reads `[{enable: {rule: "glob"}}, {disable: {tag: t}}]`. Errors: invalid_argument with the place.
 Result<std::vector<Selection>> read_selections(const yaml::Node& node);

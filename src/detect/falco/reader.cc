@@ -202,7 +202,14 @@ void Reader::read_item(const Context& content, const yaml::Node& item) {
     const yaml::Node* name = nullptr;
     if (!read_text(context, item, kind, name)) return;
     context.item_name = name->text();
-    if (kind == "list") {
+    if (kind_ == FileKind::exceptions && kind != "list") {
+      if (kind == "macro") {
+        fail(context, LoadCode::err_validate, "A file of exceptions holds exceptions and lists, no macros",
+             "define it in a rule file");
+      } else {
+        read_exceptions_only(context, item, name->text());
+      }
+    } else if (kind == "list") {
       if (!read_list(context, item, name->text())) failed_.lists.insert(name->text());
     } else if (kind == "macro") {
       if (!read_macro(context, item, name->text())) failed_.macros.insert(name->text());

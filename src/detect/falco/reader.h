@@ -18,14 +18,25 @@ struct FailedNames {
   std::set<std::string, std::less<>> lists, macros, rules;
 };
 
+/// What a file may hold.
+enum class FileKind : uint8_t {
+  rules,       // everything
+  exceptions,  // exceptions for rules of other files, and lists of their values; a rule that nobody defines is a
+               // warning
+};
+
 class Reader {
  public:
-  Reader(const Semantics& semantics, const std::vector<Plugin>& plugins, Store& store, FileResult& result)
-      : semantics_(semantics), plugins_(plugins), store_(store), result_(result) {}
+  /// `now_ns` decides which exceptions have expired.
+  Reader(const Semantics& semantics, const std::vector<Plugin>& plugins, FileKind kind, uint64_t now_ns, Store& store,
+         FileResult& result)
+      : semantics_(semantics), plugins_(plugins), kind_(kind), now_ns_(now_ns), store_(store), result_(result) {}
 
   /// Every problem goes to the result; an item with an error changes nothing in the store.
   void read(const yaml::File& file);
   const FailedNames& failed() const { return failed_; }
+  /// Rules that were refused for one of their keys: the rest of them is worth checking too.
+  const std::vector<RuleDefinition>& refused_rules() const { return refused_; }
   /// True if the file asks for an engine or plugin that this is not: what follows from that is not worth saying.
   bool wants_another_engine() const { return wants_another_engine_; }
 
@@ -53,11 +64,19 @@ class Reader {
   bool append_rule(const Context& context, const yaml::Node& item, const std::string& name);
   bool override_rule(const Context& context, const yaml::Node& item, const std::string& name,
                      const Overrides& overrides);
+  /// Keeps what could be read of a rule that is not defined; false.
+  bool refuse(RuleDefinition rule);
   bool check_same_source(const Context& context, const yaml::Node& item, const RuleDefinition& earlier);
   bool read_tags(const Context& context, const yaml::Node& item, std::set<std::string>& tags);
   bool read_priority(const Context& context, const yaml::Node& item, Priority& priority);
 
+  bool read_fold(const Context& context, const yaml::Node& item, FoldSpec& fold);
+
   // exception_reader.cc
+  bool read_exceptions_only(const Context& context, const yaml::Node& item, const std::string& name);
+  bool read_note(const Context& context, const yaml::Node& node, ExceptionDefinition& exception);
+  void keep_orphans(const Context& context, const std::vector<ExceptionDefinition>& exceptions,
+                    const std::string& rule);
   bool read_exceptions(const Context& context, const yaml::Node& item, bool appending,
                        std::vector<ExceptionDefinition>& exceptions);
   bool read_exception(const Context& context, const yaml::Node& node, bool appending, ExceptionDefinition& exception);
@@ -89,9 +108,12 @@ class Reader {
 
   const Semantics& semantics_;
   const std::vector<Plugin>& plugins_;
+  const FileKind kind_;
+  const uint64_t now_ns_;
   Store& store_;
   FileResult& result_;
   FailedNames failed_;
+  std::vector<RuleDefinition> refused_;
   bool wants_another_engine_ = false;
 };
 

@@ -20,6 +20,7 @@ enum class Shape : uint8_t {
   texts,         // a sequence of scalars
   override_map,  // keys to append or replace
   exceptions,
+  fold,  // off, or a map of by and window
   plugins,
 };
 
@@ -53,6 +54,7 @@ constexpr KeyShape kRule[] = {
     {"skip-if-unknown-filter", Shape::boolean},
     {"capture", Shape::boolean},
     {"capture_duration", Shape::number},
+    {"fold", Shape::fold},
     {"append", Shape::boolean},
     {"override", Shape::override_map},
 };
@@ -131,6 +133,10 @@ class Checker {
         expect(value.is_sequence(), "a sequence");
         for (const yaml::Node* exception : value.items()) check_exception(*exception);
         return;
+      case Shape::fold:
+        expect(value.is_map() || (value.is_scalar() && yaml::parse_bool(value.text(), truth) && !truth),
+               "off or a map of by and window");
+        return;
       case Shape::plugins:
         expect(value.is_sequence(), "a sequence");
         for (const yaml::Node* plugin : value.items()) {
@@ -153,6 +159,8 @@ class Checker {
         check_value(key, *entry.value, Shape::text);
       } else if (key == "fields" || key == "comps") {
         if (!entry.value->is_scalar()) check_value(key, *entry.value, Shape::texts);
+      } else if (key == "owner" || key == "reason" || key == "expires") {
+        if (!entry.value->is_null()) check_value(key, *entry.value, Shape::text);
       } else if (key == "values") {
         if (!entry.value->is_sequence() && !entry.value->is_null()) say(*entry.value, "'values' must be a sequence");
       } else {

@@ -28,15 +28,20 @@ bool matches(std::string_view pattern, std::string_view text) {
 
 }  // namespace
 
-void select(RuleSet& rules, std::span<const Selection> selections) {
+std::vector<Selection> select(RuleSet& rules, std::span<const Selection> selections) {
+  std::vector<Selection> idle;
   for (const Selection& selection : selections) {
+    bool any = false;
     for (Rule& rule : rules.rules) {
       const bool hit = selection.by == Selection::By::name
                            ? matches(selection.pattern, rule.name)
                            : std::find(rule.tags.begin(), rule.tags.end(), selection.pattern) != rule.tags.end();
       if (hit) rule.enabled = selection.enable;
+      any = any || hit;
     }
+    if (!any) idle.push_back(selection);
   }
+  return idle;
 }
 
 Result<std::vector<Selection>> read_selections(const yaml::Node& node) {

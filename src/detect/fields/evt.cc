@@ -1,6 +1,8 @@
 // evt.*, syscall.type: the event itself.
 #include <ctime>
 
+#include "base/text.h"
+#include "detect/fields/event_params.h"
 #include "detect/fields/helpers.h"
 
 namespace quell::detect {
@@ -62,60 +64,9 @@ Value category(const Extract& x, const FieldArg&) {
     case FdType::unix_socket:
     case FdType::event:
     case FdType::signalfd:
-    case FdType::eventpoll:
     case FdType::inotify:
-    case FdType::timerfd: return Value::text("ipc");
+    case FdType::userfaultfd: return Value::text("ipc");
     default: return Value::text("unknown");
-  }
-}
-
-Value args(const Extract& x, const FieldArg&) {
-  const Event& event = x.event();
-  if (event.code() == ev::GENERIC_E || event.code() == ev::GENERIC_X) return Value::text("");
-  std::string out;
-  for (size_t i = 0; i < event.nparams(); ++i) {
-    if (!out.empty()) out += ' ';
-    out += event.spec().params[i].name;
-    out += '=';
-    out += param_text_both(x, i);
-  }
-  return text_in(x, out);
-}
-
-Value arg(const Extract& x, const FieldArg& a) {
-  const int index = a.index >= 0 ? static_cast<int>(a.index) : a.param_of[x.event().code()];
-  if (index < 0 || !x.event().carries(static_cast<size_t>(index))) return {};
-  return text_in(x, param_text(x, static_cast<size_t>(index)));
-}
-
-Value rawarg(const Extract& x, const FieldArg& a) {
-  const int index = a.param_of[x.event().code()];
-  if (index < 0) return {};
-  const Param param = x.event().param(static_cast<size_t>(index));
-  if (param.empty()) return {};
-  switch (x.event().spec().params[static_cast<size_t>(index)].type) {
-    case ParamType::charbuf:
-    case ParamType::fspath:
-    case ParamType::fsrelpath: return Value::text(param.text());
-    case ParamType::int8:
-    case ParamType::int16:
-    case ParamType::int32:
-    case ParamType::int64:
-    case ParamType::errno_:
-    case ParamType::fd:
-    case ParamType::fd32:
-    case ParamType::pid:
-    case ParamType::pid32: return Value::integer(param.i64());
-    case ParamType::bytebuf:
-    case ParamType::sockaddr:
-    case ParamType::socktuple:
-    case ParamType::fdlist:
-    case ParamType::dyn:
-    case ParamType::charbufarray:
-    case ParamType::charbuf_pair_array: return Value::bytes(param.data, param.len);
-    case ParamType::ipv4addr:
-    case ParamType::ipv6addr: return Value::bytes(param.data, param.len);
-    default: return Value::number(param.u64());
   }
 }
 
@@ -131,22 +82,21 @@ Value buffer(const Extract& x, const FieldArg&) {
   return Value::bytes(param.data == nullptr ? reinterpret_cast<const uint8_t*>("") : param.data, param.len);
 }
 
-Value buflen(const Extract& x, const FieldArg&) {
-  if (!x.event().spec().has(kEvReadsFromFd | kEvWritesToFd) || x.context.fd == nullptr || !x.context.result ||
-      *x.context.result < 0)
-    return {};
-  return Value::number(static_cast<uint64_t>(*x.context.result));
-}
-
+// I/O by the event's category, which also counts what neither reads nor writes (lseek): so does the reference.
 enum class Io { any, in, out };
 enum class On { any, file, net };
 template <On kOn, Io kIo>
-Value buflen_of(const Extract& x, const FieldArg& a) {
-  if (kIo == Io::in && !x.event().spec().has(kEvReadsFromFd)) return {};
-  if (kIo == Io::out && !x.event().spec().has(kEvWritesToFd)) return {};
+Value buflen(const Extract& x, const FieldArg&) {
+  const EventCategory category = x.event().spec().category;
+  const bool is_read = category == EventCategory::io_read, is_write = category == EventCategory::io_write;
+  if (kIo == Io::in    ? !is_read
+      : kIo == Io::out ? !is_write
+                       : !is_read && !is_write && category != EventCategory::io_other)
+    return {};
   const Fd* fd = x.context.fd;
   if (fd == nullptr || (kOn == On::file && !fd->is_file()) || (kOn == On::net && !fd->is_inet())) return {};
-  return buflen(x, a);
+  if (x.event().spec().dir != EventDir::exit || !x.context.result || *x.context.result < 0) return {};
+  return Value::number(static_cast<uint64_t>(*x.context.result));
 }
 
 Value res(const Extract& x, const FieldArg&) {
@@ -215,30 +165,58 @@ Value is_open_create(const Extract& x, const FieldArg&) {
 }
 
 enum class Errors { any, file, net, memory, other };
-Errors error_class(const Extract& x) {
+bool is_error_of(Errors which, const Extract& x) {
   const Fd* fd = x.context.fd;
   const EventCode code = x.event().code();
-  if ((fd != nullptr && (fd->is_file() || fd->type == FdType::directory)) || open_params(code).flags >= 0 ||
-      code == ev::SYSCALL_CREAT_X)
-    return Errors::file;
-  if ((fd != nullptr && fd->is_socket()) || code == ev::SOCKET_ACCEPT_5_X || code == ev::SOCKET_ACCEPT4_6_X ||
-      code == ev::SOCKET_CONNECT_X)
-    return Errors::net;
-  if (x.event().spec().category == EventCategory::memory) return Errors::memory;
-  return Errors::other;
+  // Without an entry the event itself says what it would have made.
+  const bool is_file = fd != nullptr ? fd->is_file() || fd->type == FdType::directory
+                                     : open_params(code).flags >= 0 || code == ev::SYSCALL_CREAT_X;
+  const bool is_net =
+      fd != nullptr ? fd->is_socket()
+                    : code == ev::SOCKET_ACCEPT_5_X || code == ev::SOCKET_ACCEPT4_6_X || code == ev::SOCKET_CONNECT_X;
+  const bool is_memory = x.event().spec().category == EventCategory::memory;
+  switch (which) {
+    case Errors::any: return true;
+    case Errors::file: return is_file;
+    case Errors::net: return is_net;
+    case Errors::memory: return is_memory;
+    case Errors::other: return !is_file && !is_net && (fd != nullptr || !is_memory);
+  }
+  return false;
 }
 template <Errors kWhich>
 Value error_count(const Extract& x, const FieldArg&) {
-  if (!x.context.result) return {};
-  if (kWhich != Errors::any && error_class(x) != kWhich) return {};
+  if (!x.context.result || !is_error_of(kWhich, x)) return {};
   return Value::number(*x.context.result < 0 ? 1 : 0);
 }
 
+// By number that very type; by name the first pair of the table, so re-versioned events never match: kept as users know
+// it.
+std::optional<Finding> bind_type_is(FieldRef& ref) {
+  uint64_t number = 0;
+  if (parse_u64(ref.arg.text, number)) {
+    ref.arg.index = number < kEventCodeCount ? static_cast<int64_t>(number) : int64_t{kEventCodeCount};
+    return {};
+  }
+  std::vector<std::string_view> names;
+  for (const EventSpec& event : kEventTable) {
+    if (event.name == ref.arg.text) {
+      ref.arg.param_of[0] = 1;  // the pair
+      ref.arg.index = event.code;
+      return {};
+    }
+    names.push_back(event.name);
+  }
+  Finding finding;
+  finding.unknown_filter = true;
+  finding.message = "filter_check called with nonexistent field " + ref.text;
+  if (const std::string_view near = nearest(ref.arg.text, names); !near.empty())
+    finding.suggestion = "did you mean " + std::string(near) + "?";
+  return finding;
+}
 Value type_is(const Extract& x, const FieldArg& a) {
-  // Only the first pair of the table with that name counts, so re-versioned events never match; kept as users know it.
-  for (const EventSpec& event : kEventTable)
-    if (event.name == a.text) return Value::number((x.event().code() | 1) == (event.code | 1) ? 1 : 0);
-  return Value::number(0);
+  const int64_t code = x.event().code();
+  return Value::number(code == a.index || (a.param_of[0] == 1 && code == a.index + 1) ? 1 : 0);
 }
 
 Value around(const Extract& x, const FieldArg& a) {
@@ -248,35 +226,56 @@ Value around(const Extract& x, const FieldArg& a) {
   return Value::number((ts > center ? ts - center : center - ts) / 1'000'000);
 }
 
-// Directory descriptor and path of each side of the calls that evt.abspath covers.
+// Directory descriptor and path of the calls that evt.abspath covers; a second side where both can be asked for.
 struct Sides {
   EventCode code;
-  int dirfd, path, dest_dirfd, dest_path;
+  int8_t dirfd, path, dest_dirfd, dest_path;
 };
 constexpr Sides kSides[] = {
-    {ev::SYSCALL_RENAMEAT_X, 1, 2, 3, 4},   {ev::SYSCALL_RENAMEAT2_X, 1, 2, 3, 4},
-    {ev::SYSCALL_SYMLINKAT_X, 2, 3, -1, 1}, {ev::SYSCALL_OPENAT_2_X, 1, 2, -2, -1},
-    {ev::SYSCALL_OPENAT2_X, 1, 2, -2, -1},  {ev::SYSCALL_OPEN_BY_HANDLE_AT_X, -1, 3, -2, -1},
-    {ev::SYSCALL_LINKAT_2_X, 1, 2, 3, 4},   {ev::SYSCALL_UNLINKAT_2_X, 1, 2, -2, -1},
-    {ev::SYSCALL_MKDIRAT_X, 1, 2, -2, -1},  {ev::SYSCALL_FCHMODAT_X, 1, 2, -2, -1},
-    {ev::SYSCALL_FCHOWNAT_X, 1, 2, -2, -1},
+    {ev::SYSCALL_RENAMEAT_X, 1, 2, 3, 4},   {ev::SYSCALL_RENAMEAT2_X, 1, 2, 3, 4}, {ev::SYSCALL_LINKAT_2_X, 1, 2, 3, 4},
+    {ev::SYSCALL_SYMLINKAT_X, 2, 3, 2, 3},  {ev::SYSCALL_OPENAT_2_X, 1, 2, 1, 2},  {ev::SYSCALL_OPENAT2_X, 1, 2, 1, 2},
+    {ev::SYSCALL_UNLINKAT_2_X, 1, 2, 1, 2}, {ev::SYSCALL_MKDIRAT_X, 1, 2, 1, 2},   {ev::SYSCALL_FCHMODAT_X, 1, 2, 1, 2},
+    {ev::SYSCALL_FCHOWNAT_X, 1, 2, 1, 2},
 };
 Value abspath(const Extract& x, const FieldArg& a) {
+  if (x.thread() == nullptr) return {};
+  const Event& event = x.event();
+  // The kernel gives a handle's path only for an open that worked.
+  if (event.code() == ev::SYSCALL_OPEN_BY_HANDLE_AT_X)
+    return x.context.result.value_or(-1) > 0 ? text_in(x, absolute_path("", event.param(3).text())) : Value{};
   for (const Sides& sides : kSides) {
-    if (sides.code != x.event().code()) continue;
+    if (sides.code != event.code()) continue;
     const bool dest = a.text == "dst";
-    const int path = dest ? sides.dest_path : sides.path;
-    const int dirfd = dest ? sides.dest_dirfd : sides.dirfd;
-    if (path < 0) return {};
-    const std::string_view name = x.event().param(static_cast<size_t>(path)).text();
-    if (name.empty()) return {};
-    const int64_t fd = dirfd < 0 ? -100 : x.event().param(static_cast<size_t>(dirfd)).i64();
-    return text_in(x, absolute_path(directory_of(x, fd), name));
+    const Param dirfd = event.param(static_cast<size_t>(dest ? sides.dest_dirfd : sides.dirfd));
+    const std::string_view name = event.param(static_cast<size_t>(dest ? sides.dest_path : sides.path)).text();
+    if (name.empty() || dirfd.empty()) return {};
+    return text_in(x, absolute_path(directory_of(x, dirfd.i64()), name));
   }
   return {};
 }
+std::optional<Finding> bind_abspath(FieldRef& ref) {
+  if (!ref.arg.given || ref.arg.text == "src" || ref.arg.text == "dst") return {};
+  Finding finding;
+  finding.unknown_filter = true;
+  finding.message = "filter_check called with nonexistent field " + ref.text;
+  finding.suggestion = "the sides are evt.abspath.src and evt.abspath.dst";
+  return finding;
+}
 
-uint64_t since_first(const Extract& x) { return x.event().ts_ns() - x.context.first_ts_ns; }
+uint64_t since_first(const Extract& x) { return since(x, x.context.first_ts_ns); }
+// ns since the event that was looked at before this one, 0 the first time.
+uint64_t delta(const Extract& x, Remembered what) {
+  return remembered(x, what, [&](FieldMemory::Entry& kept) {
+    const uint64_t passed = kept.last_ns == 0 ? 0 : since(x, kept.last_ns);
+    kept.last_ns = x.event().ts_ns();
+    return passed;
+  });
+}
+// The remainder of a second as outputs write it, so that it can stand behind a decimal point.
+Value nine_digits(const Extract& x, uint64_t ns) { return format_in(x, "{:09}", ns); }
+// Times are text in outputs, and numbers in output_fields.
+Value timestamp(const Extract& x, const FieldArg&) { return Value::number(x.event().ts_ns()); }
+Value never(const Extract&, const FieldArg&) { return {}; }
 Value zero(const Extract&, const FieldArg&) { return Value::number(0); }
 
 // One row is one field, on one line.
@@ -285,108 +284,120 @@ constexpr FieldSpec kFields[] = {
     {.name = "evt.num", .type = Type::uint64, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.context.number); },
      .doc = "Running number of the event; the first is 1.", .example = "evt.num >= 0"},
     {.name = "evt.time", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", true)); },
-     .doc = "Local time of day with nanoseconds."},
+     .json = timestamp, .doc = "Local time of day with nanoseconds; a number (ns since the epoch) in JSON.", .example = "evt.time startswith \"03:\""},
     {.name = "evt.time.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", false)); },
-     .doc = "Local time of day."},
-    {.name = "evt.time.iso8601", .get = iso8601, .doc = "UTC date and time with nanoseconds, ISO 8601."},
+     .json = timestamp, .doc = "Local time of day.", .example = "evt.time.s = \"10:20:30\""},
+    {.name = "evt.time.iso8601", .get = iso8601, .json = timestamp, .doc = "UTC date and time with nanoseconds, ISO 8601.", .example = "evt.time.iso8601 startswith 2024-05-01"},
     {.name = "evt.datetime", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%Y-%m-%d %H:%M:%S", true)); },
-     .doc = "Local date and time with nanoseconds."},
+     .json = timestamp, .doc = "Local date and time with nanoseconds.", .example = "evt.datetime startswith 2024-05-01"},
     {.name = "evt.datetime.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%Y-%m-%d %H:%M:%S", false)); },
-     .doc = "Local date and time."},
+     .json = timestamp, .doc = "Local date and time.", .example = "evt.datetime.s = \"2024-05-01 10:20:30\""},
     {.name = "evt.rawtime", .type = Type::abstime, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().ts_ns()); },
-     .doc = "Timestamp in ns since the epoch."},
+     .doc = "Timestamp in ns since the epoch.", .example = "evt.rawtime > 1714558830000000000"},
     {.name = "evt.rawtime.s", .type = Type::abstime, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().ts_ns() / kSecond); },
-     .doc = "Whole seconds of the timestamp."},
+     .doc = "Whole seconds of the timestamp.", .example = "evt.rawtime.s >= 1714558830"},
     {.name = "evt.rawtime.ns", .type = Type::abstime, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().ts_ns() % kSecond); },
-     .print = [](const Extract& x, const FieldArg&) { return format_in(x, "{:010}", x.event().ts_ns() % kSecond); },
-     .doc = "Nanoseconds within the second."},
+     .print = [](const Extract& x, const FieldArg&) { return nine_digits(x, x.event().ts_ns() % kSecond); }, .json = [](const Extract& x, const FieldArg&) { return Value::number(x.event().ts_ns() % kSecond); },
+     .doc = "Nanoseconds within the second, nine digits in outputs.", .example = "evt.rawtime.ns < 500000000"},
     {.name = "evt.reltime", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(since_first(x)); },
-     .doc = "ns since the first event."},
+     .doc = "ns since the first event.", .example = "evt.reltime < 1000000000"},
     {.name = "evt.reltime.s", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(since_first(x) / kSecond); },
-     .doc = "Whole seconds since the first event."},
+     .doc = "Whole seconds since the first event.", .example = "evt.reltime.s < 60"},
     {.name = "evt.reltime.ns", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(since_first(x) % kSecond); },
-     .doc = "Nanosecond remainder since the first event."},
-    {.name = "evt.pluginname", .get = [](const Extract&, const FieldArg&) { return Value{}; },
-     .doc = "Name of the source that made a plugin event; absent for system calls."},
-    {.name = "evt.plugininfo", .get = [](const Extract&, const FieldArg&) { return Value{}; },
-     .doc = "One-line rendering of a plugin event; absent for system calls."},
-    {.name = "evt.source", .get = [](const Extract& x, const FieldArg&) { return Value::text(x.context.source); },
+     .print = [](const Extract& x, const FieldArg&) { return nine_digits(x, since_first(x) % kSecond); }, .json = [](const Extract& x, const FieldArg&) { return Value::number(since_first(x) % kSecond); },
+     .doc = "Nanosecond remainder of the time since the first event, nine digits in outputs.", .example = "evt.reltime.ns < 500000000"},
+    {.name = "evt.pluginname", .get = never, .doc = "Name of the plugin that made a plugin event; absent for system calls.", .example = "evt.pluginname = k8saudit", .events = "plugin events"},
+    {.name = "evt.plugininfo", .get = never, .doc = "One-line rendering of a plugin event; absent for system calls.", .example = "evt.plugininfo contains delete", .events = "plugin events"},
+    {.name = "evt.source", .get = [](const Extract& x, const FieldArg&) { return x.context.source.empty() ? Value{} : Value::text(x.context.source); },
      .doc = "Event source.", .example = "evt.source = syscall"},
     {.name = "evt.is_async", .type = Type::boolean, .get = [](const Extract& x, const FieldArg&) { return Value::boolean(is_meta(x.event())); },
-     .doc = "True for meta events (container, user and group events)."},
+     .doc = "True for meta events (container, user and group events).", .example = "evt.is_async = true"},
     {.name = "evt.asynctype", .get = [](const Extract& x, const FieldArg&) { return is_meta(x.event()) ? Value::text(type_name(x.event())) : Value{}; },
-     .doc = "Name of a meta event; absent for others."},
+     .doc = "Name of a meta event; absent for others.", .example = "evt.asynctype = container", .events = "meta events"},
     {.name = "evt.hostname", .get = [](const Extract& x, const FieldArg&) { return Value::text(x.context.state->machine().hostname); },
-     .doc = "Name of the host where the event happened."},
+     .doc = "Name of the host where the event happened.", .example = "evt.hostname startswith web-"},
     {.name = "evt.type", .flags = kNoRightSide | kNoTransformers,
      .get = [](const Extract& x, const FieldArg&) { return Value::text(type_name(x.event())); },
      .doc = "Name of the event: the system call, tracepoint or meta event.", .example = "evt.type in (execve, execveat)"},
-    {.name = "evt.type.is", .type = Type::uint32, .arg = Arg::required_key, .get = type_is,
-     .doc = "1 if the event is the first pair of the table with that name."},
+    {.name = "evt.type.is", .type = Type::uint32, .arg = Arg::required_key, .flags = kDotArgument, .get = type_is, .bind = bind_type_is,
+     .doc = "1 for events of the first pair in the event table with that name, or of that number; 0 for others.", .example = "evt.type.is.openat = 1"},
     {.name = "syscall.type", .get = [](const Extract& x, const FieldArg&) {
        return x.event().spec().source == EventClass::syscall ? Value::text(type_name(x.event())) : Value{}; },
-     .doc = "As evt.type, absent for what is not a system call."},
-    {.name = "evt.category", .get = category, .doc = "Category of the event; for I/O the kind of its descriptor."},
+     .doc = "As evt.type, absent for what is not a system call.", .example = "syscall.type = ptrace", .events = "system calls"},
+    {.name = "evt.category", .get = category, .doc = "Category of the event; for I/O the kind of its descriptor.", .example = "evt.category = net"},
     {.name = "evt.cpu", .type = Type::int16, .get = [](const Extract& x, const FieldArg&) { return Value::integer(x.event().cpu); },
-     .doc = "CPU on which it happened."},
+     .doc = "CPU on which it happened.", .example = "evt.cpu = 0"},
     {.name = "evt.dir", .flags = kDeprecated, .get = [](const Extract& x, const FieldArg&) { return Value::text(x.event().spec().dir == EventDir::enter ? ">" : "<"); },
-     .doc = "'>' for enter and meta events, '<' for exits. Deprecated: rules see exits."},
-    {.name = "evt.args", .get = args, .doc = "All parameters as name=value, separated by spaces."},
-    {.name = "evt.info", .get = args, .doc = "Same as evt.args."},
-    {.name = "evt.arg", .arg = Arg::required_key, .get = arg, .doc = "One parameter as text, by name or index.", .example = "evt.arg.flags contains O_CREAT"},
-    {.name = "evt.rawarg", .type = Type::dynamic, .arg = Arg::required_key, .flags = kNoTransformers | kNoRightSide, .get = rawarg,
-     .doc = "One parameter by name, as a number or bytes.", .example = "evt.rawarg.res < 0"},
-    {.name = "evt.buffer", .type = Type::bytes, .get = buffer, .doc = "Payload of an I/O event, cut at the snap length.", .example = "evt.buffer bcontains cafebabe"},
-    {.name = "evt.buflen", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen, .doc = "Bytes moved by an I/O event."},
-    {.name = "evt.res", .get = res, .doc = "SUCCESS or the error's name; absent without a return value.", .example = "evt.res = EACCES"},
-    {.name = "evt.rawres", .type = Type::int64, .get = rawres, .doc = "Return value.", .example = "evt.rawres >= 0"},
-    {.name = "evt.failed", .type = Type::boolean, .get = failed, .doc = "True if the return value is negative."},
-    {.name = "evt.is_io", .type = Type::boolean, .get = has_flag<kEvReadsFromFd | kEvWritesToFd>, .doc = "The event reads or writes a descriptor."},
-    {.name = "evt.is_io_read", .type = Type::boolean, .get = has_flag<kEvReadsFromFd>, .doc = "The event reads from a descriptor."},
-    {.name = "evt.is_io_write", .type = Type::boolean, .get = has_flag<kEvWritesToFd>, .doc = "The event writes to a descriptor."},
-    {.name = "evt.io_dir", .get = io_dir, .doc = "read or write; absent for others."},
-    {.name = "evt.is_wait", .type = Type::boolean, .get = has_flag<kEvWaits>, .doc = "The event makes the thread wait."},
-    {.name = "evt.is_syslog", .type = Type::boolean, .get = is_syslog, .doc = "A write to /dev/log."},
-    {.name = "evt.is_open_read", .type = Type::boolean, .get = is_open<kRdonly>, .doc = "An open for reading (never absent; failed opens count)."},
-    {.name = "evt.is_open_write", .type = Type::boolean, .get = is_open<kWronly>, .doc = "An open for writing (never absent; failed opens count)."},
-    {.name = "evt.is_open_exec", .type = Type::boolean, .get = is_open_exec, .doc = "An open or creat that makes an executable file."},
-    {.name = "evt.is_open_create", .type = Type::boolean, .get = is_open_create, .doc = "An open that made a new file."},
-    {.name = "evt.latency", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated."},
-    {.name = "evt.latency.s", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated."},
-    {.name = "evt.latency.ns", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated."},
-    {.name = "evt.latency.quantized", .type = Type::uint64, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated."},
-    {.name = "evt.latency.human", .flags = kDeprecated, .get = [](const Extract&, const FieldArg&) { return Value::text("0ns"); }, .doc = "Always 0ns. Deprecated."},
-    {.name = "evt.wait_latency", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated."},
-    {.name = "evt.outputtime", .flags = kOutputOnly, .get = iso8601, .doc = "Time in the output's mode."},
-    {.name = "evt.count", .type = Type::uint32, .get = [](const Extract&, const FieldArg&) { return Value::number(1); }, .doc = "Always 1."},
-    {.name = "evt.count.error", .type = Type::uint32, .get = error_count<Errors::any>, .doc = "1 if failed, 0 if not."},
-    {.name = "evt.count.error.file", .type = Type::uint32, .get = error_count<Errors::file>, .doc = "Same, for files only."},
-    {.name = "evt.count.error.net", .type = Type::uint32, .get = error_count<Errors::net>, .doc = "Same, for sockets only."},
-    {.name = "evt.count.error.memory", .type = Type::uint32, .get = error_count<Errors::memory>, .doc = "Same, for memory calls only."},
-    {.name = "evt.count.error.other", .type = Type::uint32, .get = error_count<Errors::other>, .doc = "Same, for the rest."},
+     .doc = "'>' for enter and meta events, '<' for exits. Deprecated: rules see exits.", .example = "evt.dir = <"},
+    {.name = "evt.args", .get = event_args,  .doc = "All parameters as name=value, separated by spaces.", .example = "evt.args contains O_TRUNC"},
+    {.name = "evt.info", .get = event_args,  .doc = "Same as evt.args.", .example = "evt.info contains O_TRUNC"},
+    {.name = "evt.arg", .arg = Arg::required_key, .flags = kDotArgument, .get = event_arg, .bind = bind_event_arg,
+     .doc = "One parameter as text, by name or index: names of flags, errors, users and descriptors where there are such.", .example = "evt.arg.flags contains O_CREAT", .events = "events that have the parameter"},
+    {.name = "evt.rawarg", .type = Type::dynamic, .arg = Arg::required_key, .flags = kDotArgument | kNoTransformers | kNoRightSide, .get = raw_event_arg, .print = raw_event_arg_text, .bind = bind_raw_event_arg,
+     .doc = "One parameter by name as it is: number, text or bytes.", .example = "evt.rawarg.res < 0", .events = "events that have the parameter"},
+    {.name = "evt.buffer", .type = Type::bytes, .get = buffer, .doc = "Payload of an I/O event, cut at the snap length.", .example = "evt.buffer bcontains cafebabe", .events = "events with a data parameter: read, write, recvfrom, sendto and their kin, init_module and others"},
+    {.name = "evt.buflen", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::any, Io::any>, .doc = "Bytes moved by an I/O event.", .example = "evt.buflen > 1000000", .events = "I/O on a known descriptor"},
+    {.name = "evt.res", .get = res, .doc = "SUCCESS or the error's name; absent without a return value.", .example = "evt.res = EACCES", .events = "system calls with a return value"},
+    {.name = "evt.rawres", .type = Type::int64, .get = rawres, .doc = "Return value.", .example = "evt.rawres >= 0", .events = "system calls with a return value"},
+    {.name = "evt.failed", .type = Type::boolean, .get = failed, .doc = "True if the return value is negative.", .example = "evt.failed = true", .events = "system calls with a return value"},
+    {.name = "evt.is_io", .type = Type::boolean, .get = has_flag<kEvReadsFromFd | kEvWritesToFd>, .doc = "The event reads or writes a descriptor.", .example = "evt.is_io = true"},
+    {.name = "evt.is_io_read", .type = Type::boolean, .get = has_flag<kEvReadsFromFd>, .doc = "The event reads from a descriptor.", .example = "evt.is_io_read = true"},
+    {.name = "evt.is_io_write", .type = Type::boolean, .get = has_flag<kEvWritesToFd>, .doc = "The event writes to a descriptor.", .example = "evt.is_io_write = true"},
+    {.name = "evt.io_dir", .get = io_dir, .doc = "read or write; absent for others.", .example = "evt.io_dir = write", .events = "events that read from or write to a descriptor"},
+    {.name = "evt.is_wait", .type = Type::boolean, .get = has_flag<kEvWaits>, .doc = "The event makes the thread wait.", .example = "evt.is_wait = true"},
+    {.name = "evt.is_syslog", .type = Type::boolean, .get = is_syslog, .doc = "A write to /dev/log.", .example = "evt.is_syslog = true", .events = "any event; true on writes"},
+    {.name = "evt.is_open_read", .type = Type::boolean, .get = is_open<kRdonly>, .doc = "An open for reading (never absent; failed opens count).", .example = "evt.is_open_read = true", .events = "any event; true on open, openat, openat2, open_by_handle_at"},
+    {.name = "evt.is_open_write", .type = Type::boolean, .get = is_open<kWronly>, .doc = "An open for writing (never absent; failed opens count).", .example = "evt.is_open_write = true", .events = "any event; true on open, openat, openat2, open_by_handle_at"},
+    {.name = "evt.is_open_exec", .type = Type::boolean, .get = is_open_exec, .doc = "An open or creat that makes an executable file.", .example = "evt.is_open_exec = true", .events = "any event; true on open, openat, openat2, creat"},
+    {.name = "evt.is_open_create", .type = Type::boolean, .get = is_open_create, .doc = "An open that made a new file.", .example = "evt.is_open_create = true", .events = "any event; true on open, openat, openat2, open_by_handle_at"},
+    {.name = "evt.deltatime", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta)); },
+     .doc = "ns since the event before this one that the rules (in an output: that output) looked at for this field; 0 the first time.", .example = "evt.deltatime > 1000000000"},
+    {.name = "evt.deltatime.s", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta_s) / kSecond); },
+     .doc = "Whole seconds of evt.deltatime.", .example = "evt.deltatime.s >= 10"},
+    {.name = "evt.deltatime.ns", .type = Type::reltime, .get = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta_ns) % kSecond); },
+     .print = [](const Extract& x, const FieldArg&) { return nine_digits(x, delta(x, Remembered::delta_ns) % kSecond); }, .json = [](const Extract& x, const FieldArg&) { return Value::number(delta(x, Remembered::delta_ns) % kSecond); },
+     .doc = "Nanosecond remainder of evt.deltatime, nine digits in outputs.", .example = "evt.deltatime.ns > 0"},
+    {.name = "evt.latency", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency = 0"},
+    {.name = "evt.latency.s", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency.s = 0"},
+    {.name = "evt.latency.ns", .type = Type::reltime, .flags = kDeprecated, .get = zero, .print = [](const Extract& x, const FieldArg&) { return nine_digits(x, 0); }, .json = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency.ns = 0"},
+    {.name = "evt.latency.quantized", .type = Type::uint64, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency.quantized = 0"},
+    {.name = "evt.latency.human", .flags = kDeprecated, .get = [](const Extract&, const FieldArg&) { return Value::text("0ns"); }, .doc = "Always 0ns. Deprecated.", .example = "evt.latency.human = 0ns"},
+    {.name = "evt.wait_latency", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.wait_latency = 0"},
+    {.name = "evt.outputtime", .flags = kOutputOnly, .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", true)); }, .json = timestamp,
+     .doc = "The time in front of text detections: local time of day with nanoseconds.", .example = "%evt.outputtime"},
+    {.name = "evt.count", .type = Type::uint32, .get = [](const Extract&, const FieldArg&) { return Value::number(1); }, .doc = "Always 1.", .example = "evt.count = 1"},
+    {.name = "evt.count.error", .type = Type::uint32, .get = error_count<Errors::any>, .doc = "1 if the call failed, 0 if not.", .example = "evt.count.error = 1", .events = "system calls with a return value"},
+    {.name = "evt.count.error.file", .type = Type::uint32, .get = error_count<Errors::file>, .doc = "1 if a call on a file failed, 0 if not.", .example = "evt.count.error.file = 1", .events = "calls on files and directories, opens"},
+    {.name = "evt.count.error.net", .type = Type::uint32, .get = error_count<Errors::net>, .doc = "1 if a call on a socket failed, 0 if not.", .example = "evt.count.error.net = 1", .events = "calls on sockets, accept, connect"},
+    {.name = "evt.count.error.memory", .type = Type::uint32, .get = error_count<Errors::memory>, .doc = "1 if a memory call failed, 0 if not.", .example = "evt.count.error.memory = 1", .events = "mmap, munmap, brk and their kin"},
+    {.name = "evt.count.error.other", .type = Type::uint32, .get = error_count<Errors::other>, .doc = "1 if any other call failed, 0 if not.", .example = "evt.count.error.other = 1", .events = "system calls that none of these counts"},
     {.name = "evt.count.exit", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) {
-       return x.event().spec().dir == EventDir::exit ? Value::number(1) : Value{}; }, .doc = "1 for exit events."},
-    {.name = "evt.count.procinfo", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) {
-       return x.event().code() == ev::PROCINFO_E && x.thread() != nullptr && x.thread()->is_main() ? Value::number(1) : Value{}; },
-     .doc = "1 for procinfo events of main threads."},
-    {.name = "evt.count.threadinfo", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) {
-       return x.event().code() == ev::PROCINFO_E ? Value::number(1) : Value{}; }, .doc = "1 for procinfo events."},
+       return x.event().spec().dir == EventDir::exit ? Value::number(1) : Value{}; }, .doc = "1 for exit events.", .example = "evt.count.exit = 1", .events = "system calls"},
+    {.name = "evt.count.procinfo", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().code() == ev::PROCINFO_E && x.thread() != nullptr && x.thread()->is_main() ? 1 : 0); },
+     .doc = "1 for procinfo events of main threads, 0 for others.", .example = "evt.count.procinfo = 1"},
+    {.name = "evt.count.threadinfo", .type = Type::uint32, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().code() == ev::PROCINFO_E ? 1 : 0); },
+     .doc = "1 for procinfo events, 0 for others.", .example = "evt.count.threadinfo = 1"},
     {.name = "evt.around", .type = Type::uint64, .arg = Arg::required_index, .flags = kFilterOnly | kNoTransformers | kNoRightSide, .get = around,
-     .doc = "evt.around[T]=D: the event happened within D ms of T (ns since the epoch).", .example = "evt.around[1404996934793590564]=1000"},
-    {.name = "evt.abspath", .arg = Arg::optional_key, .get = abspath, .doc = "Absolute path of an *at call; .src and .dst pick the side."},
-    {.name = "evt.buflen.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::any, Io::in>, .doc = "Bytes read."},
-    {.name = "evt.buflen.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::any, Io::out>, .doc = "Bytes written."},
-    {.name = "evt.buflen.file", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::file, Io::any>, .doc = "Bytes moved on files."},
-    {.name = "evt.buflen.file.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::file, Io::in>, .doc = "Bytes read from files."},
-    {.name = "evt.buflen.file.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::file, Io::out>, .doc = "Bytes written to files."},
-    {.name = "evt.buflen.net", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::net, Io::any>, .doc = "Bytes moved on inet sockets."},
-    {.name = "evt.buflen.net.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::net, Io::in>, .doc = "Bytes received."},
-    {.name = "evt.buflen.net.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen_of<On::net, Io::out>, .doc = "Bytes sent."},
+     .doc = "evt.around[T]=D: the event happened within D ms of T (ns since the epoch).", .example = "evt.around[1404996934793590564] = 1000"},
+    {.name = "evt.abspath", .arg = Arg::optional_key, .flags = kDotArgument, .get = abspath, .bind = bind_abspath,
+     .doc = "Absolute path of a call that takes a directory descriptor; .src and .dst pick a side where there are two.", .example = "evt.abspath.dst startswith /etc/", .events = "renameat, renameat2, linkat, symlinkat, openat, openat2, open_by_handle_at, unlinkat, mkdirat, fchmodat, fchownat"},
+    {.name = "evt.buflen.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::any, Io::in>, .doc = "Bytes read.", .example = "evt.buflen.in > 0", .events = "reads on a known descriptor"},
+    {.name = "evt.buflen.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::any, Io::out>, .doc = "Bytes written.", .example = "evt.buflen.out > 0", .events = "writes on a known descriptor"},
+    {.name = "evt.buflen.file", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::file, Io::any>, .doc = "Bytes moved on files.", .example = "evt.buflen.file > 0", .events = "I/O on a known file"},
+    {.name = "evt.buflen.file.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::file, Io::in>, .doc = "Bytes read from files.", .example = "evt.buflen.file.in > 0", .events = "reads on a known file"},
+    {.name = "evt.buflen.file.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::file, Io::out>, .doc = "Bytes written to files.", .example = "evt.buflen.file.out > 0", .events = "writes on a known file"},
+    {.name = "evt.buflen.net", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::net, Io::any>, .doc = "Bytes moved on inet sockets.", .example = "evt.buflen.net > 0", .events = "I/O on a known inet socket"},
+    {.name = "evt.buflen.net.in", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::net, Io::in>, .doc = "Bytes received.", .example = "evt.buflen.net.in > 0", .events = "reads on a known inet socket"},
+    {.name = "evt.buflen.net.out", .type = Type::uint64, .flags = kNeedsFdClass, .get = buflen<On::net, Io::out>, .doc = "Bytes sent.", .example = "evt.buflen.net.out > 0", .events = "writes on a known inet socket"},
+    {.name = "evt.infra.docker.name", .get = never, .doc = "Of infrastructure events, which no sensor writes any more: always absent.", .example = "evt.infra.docker.name exists", .events = "none"},
+    {.name = "evt.infra.docker.container.id", .get = never, .doc = "Of infrastructure events, which no sensor writes any more: always absent.", .example = "evt.infra.docker.container.id exists", .events = "none"},
+    {.name = "evt.infra.docker.container.name", .get = never, .doc = "Of infrastructure events, which no sensor writes any more: always absent.", .example = "evt.infra.docker.container.name exists", .events = "none"},
+    {.name = "evt.infra.docker.container.image", .get = never, .doc = "Of infrastructure events, which no sensor writes any more: always absent.", .example = "evt.infra.docker.container.image exists", .events = "none"},
 };
 // clang-format on
 
 }  // namespace
 
-std::span<const FieldSpec> evt_fields() { return kFields; }
+FieldClass evt_fields() { return {"evt", "Events", "any event", kFields}; }
 
 }  // namespace quell::detect

@@ -1,6 +1,7 @@
 // fd.*, fdlist.*: the descriptor that the event works on.
 #include <set>
 
+#include "detect/domains.h"
 #include "detect/fields/helpers.h"
 
 namespace quell::detect {
@@ -106,7 +107,7 @@ Value name_from_event(X x, bool raw) {
 
 Value name_raw(X x, const FieldArg&) {
   if (!has_fd_fields(x)) return {};
-  return x.context.fd != nullptr ? Value::text(x.context.fd->name_raw) : name_from_event(x, true);
+  return x.context.fd != nullptr ? Value::text(x.context.fd->given_name()) : name_from_event(x, true);
 }
 
 Value directory(X x, const FieldArg& a) {
@@ -190,9 +191,10 @@ Value port_of(X x, const FieldArg&) {
 }
 template <End kEnd>
 Value proto_of(X x, const FieldArg&) {
+  if (kEnd == End::server && has_fd_fields(x) && x.context.fd != nullptr && x.context.fd->is_server())
+    return Value::text("");
   const Endpoint found = endpoint(x, kEnd);
   if (found.ip == nullptr) return {};
-  if (kEnd == End::server && x.context.fd->is_server()) return Value::text("");
   return format_in(x, "{}", found.port);
 }
 
@@ -203,7 +205,9 @@ Value both(X x, const Value& first, const Value& second) {
   return Value::list(items, 2);
 }
 Value either_ip(X x, const FieldArg&) {
-  if (!has_fd_fields(x) || x.context.fd == nullptr || !x.context.fd->is_inet()) return {};
+  if (!has_fd_fields(x) || x.context.fd == nullptr) return {};
+  // Any descriptor satisfies `exists`; without an address nothing else holds.
+  if (!x.context.fd->is_inet()) return Value::list(nullptr, 0);
   const Fd& fd = *x.context.fd;
   if (fd.is_server()) return both(x, Value::ip(&fd.tuple.source), Value{});
   return both(x, Value::ip(&fd.tuple.source), Value::ip(&fd.tuple.dest));
@@ -214,18 +218,13 @@ Value either_port(X x, const FieldArg&) {
   if (fd.is_server()) return both(x, Value::number(fd.tuple.source_port), Value{});
   return both(x, Value::number(fd.tuple.source_port), Value::number(fd.tuple.dest_port));
 }
-// In outputs: the ends that are there, joined.
-Value either_print(X x, const FieldArg& a, Value (*get)(X, const FieldArg&)) {
-  const Value ends = get(x, a);
-  if (ends.is_absent()) return {};
-  std::string out;
-  for (size_t i = 0; i < ends.size; ++i) {
-    const Value& end = ends.items[i];
-    if (end.is_absent()) continue;
-    if (!out.empty()) out += "->";
-    out += end.kind == Value::Kind::ip ? end.address->str() : std::to_string(end.u);
-  }
-  return text_in(x, out);
+// In outputs: a name of the rules' domain table that has this address.
+template <End kEnd>
+Value domain_of(X x, const FieldArg&) {
+  const Endpoint found = endpoint(x, kEnd);
+  if (found.ip == nullptr || x.domains == nullptr) return {};
+  const std::string name = x.domains->name_of(*found.ip);
+  return name.empty() ? Value{} : text_in(x, name);
 }
 
 Value sock_family(X x, const FieldArg&) {
@@ -316,57 +315,60 @@ constexpr uint8_t kDomain = kNeedsFdClass | kNoTransformers | kNoRightSide;
 // clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "fd.num", .type = Type::int64, .flags = kFd, .get = [](X x, const FieldArg&) { return has_fd_fields(x) ? Value::integer(x.context.fd_number) : Value{}; }, .doc = "Number of the descriptor, -1 when its creation failed.", .example = "fd.num >= 0"},
-    {.name = "fd.type", .flags = kFd, .get = type, .doc = "Kind of descriptor: file, directory, ipv4, unix, pipe …", .example = "fd.type in (ipv4, ipv6)"},
-    {.name = "fd.typechar", .flags = kFd, .get = type_char, .doc = "Kind of descriptor as one character.", .example = "fd.typechar = f"},
-    {.name = "fd.name", .flags = kFd, .get = fd_name, .doc = "Absolute path, or connection, or socket path.", .example = "fd.name startswith /etc/"},
-    {.name = "fd.nameraw", .flags = kFd, .get = name_raw, .doc = "Path as the program gave it."},
-    {.name = "fd.directory", .flags = kFd, .get = directory, .doc = "Directory part of the path.", .example = "fd.directory = /etc"},
+    {.name = "fd.type", .flags = kFd, .get = type, .doc = "Kind of descriptor: file, directory, ipv4, ipv6, unix, pipe, event, signalfd, eventpoll, inotify, timerfd, netlink, bpf, userfaultfd, io_uring, memfd, pidfd.", .example = "fd.type in (ipv4, ipv6)"},
+    {.name = "fd.typechar", .flags = kFd, .get = type_char, .doc = "Kind of descriptor as one character; a guess by the event when the descriptor is not known.", .example = "fd.typechar = f"},
+    {.name = "fd.name", .flags = kFd, .get = fd_name, .doc = "Absolute path, connection (10.0.0.7:41000->203.0.113.9:443) or socket path; empty if the descriptor is not known and the event does not tell.", .example = "fd.name startswith /etc/"},
+    {.name = "fd.nameraw", .flags = kFd, .get = name_raw, .doc = "Path as the program gave it.", .example = "fd.nameraw contains ../"},
+    {.name = "fd.directory", .flags = kFd, .get = directory, .doc = "Directory part of the path; files and directories only.", .example = "fd.directory = /etc"},
     {.name = "fd.filename", .flags = kFd, .get = filename, .doc = "File part of the path; files only.", .example = "fd.filename = shadow"},
-    {.name = "fd.ip", .type = Type::ip, .flags = kEnds, .several = Several::either_end, .get = either_ip, .print = [](X x, const FieldArg& a) { return either_print(x, a, either_ip); }, .doc = "Either address of the connection.", .example = "fd.ip = 169.254.169.254"},
-    {.name = "fd.cip", .type = Type::ip, .flags = kFd, .get = ip_of<End::client>, .doc = "Client address."},
+    {.name = "fd.ip", .type = Type::ip, .flags = kEnds, .several = Several::either_end, .get = either_ip, .doc = "Address of either end of the connection; != wants both to differ.", .example = "fd.ip = 169.254.169.254"},
+    {.name = "fd.cip", .type = Type::ip, .flags = kFd, .get = ip_of<End::client>, .doc = "Client address.", .example = "fd.cip = 10.0.0.7"},
     {.name = "fd.sip", .type = Type::ip, .flags = kFd, .get = ip_of<End::server>, .doc = "Server address.", .example = "fd.sip = 169.254.169.254"},
-    {.name = "fd.lip", .type = Type::ip, .flags = kFd, .get = ip_of<End::local>, .doc = "Local address."},
-    {.name = "fd.rip", .type = Type::ip, .flags = kFd, .get = ip_of<End::remote>, .doc = "Remote address."},
-    {.name = "fd.port", .type = Type::port, .flags = kEnds, .several = Several::either_end, .get = either_port, .print = [](X x, const FieldArg& a) { return either_print(x, a, either_port); }, .doc = "Either port of the connection."},
-    {.name = "fd.cport", .type = Type::port, .flags = kFd, .get = port_of<End::client>, .doc = "Client port."},
+    {.name = "fd.lip", .type = Type::ip, .flags = kFd, .get = ip_of<End::local>, .doc = "Local address.", .example = "fd.lip = 127.0.0.1"},
+    {.name = "fd.rip", .type = Type::ip, .flags = kFd, .get = ip_of<End::remote>, .doc = "Remote address.", .example = "fd.rip != 127.0.0.1"},
+    {.name = "fd.port", .type = Type::port, .flags = kEnds, .several = Several::either_end, .get = either_port, .doc = "Port of either end of the connection; != wants both to differ.", .example = "fd.port in (ssh, 2222)"},
+    {.name = "fd.cport", .type = Type::port, .flags = kFd, .get = port_of<End::client>, .doc = "Client port.", .example = "fd.cport < 1024"},
     {.name = "fd.sport", .type = Type::port, .flags = kFd, .get = port_of<End::server>, .doc = "Server port.", .example = "fd.sport = 443"},
-    {.name = "fd.lport", .type = Type::port, .flags = kFd, .get = port_of<End::local>, .doc = "Local port."},
-    {.name = "fd.rport", .type = Type::port, .flags = kFd, .get = port_of<End::remote>, .doc = "Remote port."},
-    {.name = "fd.proto", .type = Type::port, .flags = kEnds, .several = Several::either_end, .get = either_port, .print = [](X x, const FieldArg& a) { return either_print(x, a, either_port); }, .doc = "Either port, by number or service name."},
-    {.name = "fd.cproto", .flags = kFd, .get = proto_of<End::client>, .doc = "Client port as text."},
-    {.name = "fd.sproto", .flags = kFd, .get = proto_of<End::server>, .doc = "Server port as text."},
-    {.name = "fd.lproto", .flags = kFd, .get = proto_of<End::local>, .doc = "Local port as text."},
-    {.name = "fd.rproto", .flags = kFd, .get = proto_of<End::remote>, .doc = "Remote port as text."},
-    {.name = "fd.net", .type = Type::net, .flags = kEnds, .several = Several::either_end, .get = either_ip, .print = [](X x, const FieldArg& a) { return either_print(x, a, either_ip); }, .doc = "Network of either address.", .example = "fd.net = 10.0.0.0/8"},
-    {.name = "fd.cnet", .type = Type::net, .flags = kEnds, .get = ip_of<End::client>, .doc = "Network of the client address."},
-    {.name = "fd.snet", .type = Type::net, .flags = kEnds, .get = ip_of<End::server>, .doc = "Network of the server address."},
-    {.name = "fd.lnet", .type = Type::net, .flags = kEnds, .get = ip_of<End::local>, .doc = "Network of the local address."},
-    {.name = "fd.rnet", .type = Type::net, .flags = kEnds, .get = ip_of<End::remote>, .doc = "Network of the remote address."},
-    {.name = "fd.cip.name", .flags = kDomain, .get = ip_of<End::client>, .print = [](X, const FieldArg&) { return Value{}; }, .doc = "Domain that resolves to the client address."},
-    {.name = "fd.sip.name", .flags = kDomain, .get = ip_of<End::server>, .print = [](X, const FieldArg&) { return Value{}; }, .doc = "Domain that resolves to the server address."},
-    {.name = "fd.lip.name", .flags = kDomain, .get = ip_of<End::local>, .print = [](X, const FieldArg&) { return Value{}; }, .doc = "Domain that resolves to the local address."},
-    {.name = "fd.rip.name", .flags = kDomain, .get = ip_of<End::remote>, .print = [](X, const FieldArg&) { return Value{}; }, .doc = "Domain that resolves to the remote address."},
-    {.name = "fd.l4proto", .flags = kFd, .get = QUELL_FD(Value::text(l4_name(fd.l4))), .doc = "tcp, udp, icmp or raw; <NA> otherwise.", .example = "fd.l4proto = tcp"},
-    {.name = "fd.sockfamily", .flags = kFd, .get = sock_family, .doc = "ip or unix."},
-    {.name = "fd.is_server", .type = Type::boolean, .flags = kFd, .get = is_server, .doc = "This end is the server."},
-    {.name = "fd.connected", .type = Type::boolean, .flags = kFd, .get = QUELL_FD(Value::boolean(fd.has(kFdConnected))), .doc = "The socket is connected."},
-    {.name = "fd.name_changed", .type = Type::boolean, .flags = kFd, .get = [](X x, const FieldArg&) { return has_fd_fields(x) && x.context.fd != nullptr ? Value::boolean(x.context.fd_name_changed) : Value{}; }, .doc = "This event changed the descriptor's name."},
-    {.name = "fd.uid", .flags = kFd, .get = [](X x, const FieldArg&) { return has_fd_fields(x) && x.context.fd != nullptr ? format_in(x, "{}{}", x.event().tid(), x.context.fd_number) : Value{}; }, .doc = "Thread id followed by the descriptor number."},
-    {.name = "fd.containername", .flags = kFd, .get = [](X x, const FieldArg& a) { const Value name = fd_name(x, a); return name.is_absent() ? Value{} : format_in(x, "{}:{}", container_id(x), name.str()); }, .doc = "Container id and name of the descriptor."},
-    {.name = "fd.containerdirectory", .flags = kFd, .get = [](X x, const FieldArg& a) { const Value name = directory(x, a); return name.is_absent() ? Value{} : format_in(x, "{}:{}", container_id(x), name.str()); }, .doc = "Container id and directory of the descriptor."},
-    {.name = "fd.dev", .type = Type::int32, .flags = kFd, .get = QUELL_FD(Value::integer(fd.dev)), .doc = "Device number of the file."},
-    {.name = "fd.dev.major", .type = Type::int32, .flags = kFd, .get = QUELL_FD(Value::integer((fd.dev & 0xfff00) >> 8)), .doc = "Major device number."},
-    {.name = "fd.dev.minor", .type = Type::int32, .flags = kFd, .get = QUELL_FD(Value::integer((fd.dev & 0xff) + ((fd.dev >> 12) & 0xfff00))), .doc = "Minor device number."},
-    {.name = "fd.ino", .type = Type::int64, .flags = kFd, .get = QUELL_FD(Value::integer(static_cast<int64_t>(fd.ino))), .doc = "Inode."},
-    {.name = "fd.types", .is_list = true, .arg = Arg::optional_index, .flags = kNeedsFdClass | kNoRightSide, .get = types, .doc = "Kinds of all open descriptors."},
-    {.name = "fd.is_upper_layer", .type = Type::boolean, .flags = kFd, .get = QUELL_FD(Value::boolean(fd.has(kFdUpperLayer))), .doc = "The file was added or changed after the container started."},
-    {.name = "fd.is_lower_layer", .type = Type::boolean, .flags = kFd, .get = QUELL_FD(Value::boolean(fd.has(kFdLowerLayer))), .doc = "The file comes from the image."},
-    {.name = "fdlist.nums", .get = [](X x, const FieldArg&) { return fd_list(x, [](std::string& out, int64_t n, const Fd*) { out = std::to_string(n); }); }, .doc = "Descriptors of a poll call."},
-    {.name = "fdlist.names", .get = [](X x, const FieldArg&) { return fd_list(x, [](std::string& out, int64_t, const Fd* fd) { out = fd == nullptr || fd->name.empty() ? "<NA>" : fd->name; }); }, .doc = "Their names."},
-    {.name = "fdlist.cips", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<0>); }, .doc = "Client addresses of their sockets."},
-    {.name = "fdlist.sips", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<1>); }, .doc = "Server addresses of their sockets."},
-    {.name = "fdlist.cports", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<2>); }, .doc = "Client ports of their sockets."},
-    {.name = "fdlist.sports", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<3>); }, .doc = "Server ports of their sockets."},
+    {.name = "fd.lport", .type = Type::port, .flags = kFd, .get = port_of<End::local>, .doc = "Local port.", .example = "fd.lport = 4444"},
+    {.name = "fd.rport", .type = Type::port, .flags = kFd, .get = port_of<End::remote>, .doc = "Remote port.", .example = "fd.rport in (3333, 14444)"},
+    {.name = "fd.proto", .type = Type::port, .flags = kEnds, .several = Several::either_end, .get = either_port, .doc = "Port of either end, as fd.port.", .example = "fd.proto = https"},
+    {.name = "fd.cproto", .flags = kFd, .get = proto_of<End::client>, .doc = "Client port as text.", .example = "fd.cproto = 4444"},
+    {.name = "fd.sproto", .flags = kFd, .get = proto_of<End::server>, .doc = "Server port as text.", .example = "fd.sproto = 443"},
+    {.name = "fd.lproto", .flags = kFd, .get = proto_of<End::local>, .doc = "Local port as text.", .example = "fd.lproto = 22"},
+    {.name = "fd.rproto", .flags = kFd, .get = proto_of<End::remote>, .doc = "Remote port as text.", .example = "fd.rproto = 443"},
+    {.name = "fd.net", .type = Type::net, .flags = kEnds, .several = Several::either_end, .get = either_ip, .doc = "Network of the address of either end; != wants both outside.", .example = "fd.net = 10.0.0.0/8"},
+    {.name = "fd.cnet", .type = Type::net, .flags = kEnds, .get = ip_of<End::client>, .doc = "Network of the client address.", .example = "fd.cnet in (10.0.0.0/8, 192.168.0.0/16)"},
+    {.name = "fd.snet", .type = Type::net, .flags = kEnds, .get = ip_of<End::server>, .doc = "Network of the server address.", .example = "fd.snet = 169.254.0.0/16"},
+    {.name = "fd.lnet", .type = Type::net, .flags = kEnds, .get = ip_of<End::local>, .doc = "Network of the local address.", .example = "fd.lnet = 10.0.0.0/8"},
+    {.name = "fd.rnet", .type = Type::net, .flags = kEnds, .get = ip_of<End::remote>, .doc = "Network of the remote address.", .example = "fd.rnet = 10.0.0.0/8"},
+    {.name = "fd.cip.name", .flags = kDomain, .get = ip_of<End::client>, .print = domain_of<End::client>, .doc = "Domain name that the client address belongs to: rules name it, the name is looked up in the background (live only).", .example = "fd.cip.name = gateway.example.org"},
+    {.name = "fd.sip.name", .flags = kDomain, .get = ip_of<End::server>, .print = domain_of<End::server>, .doc = "Domain name that the server address belongs to, as fd.cip.name.", .example = "fd.sip.name in (pool.example.org, c2.example.org)"},
+    {.name = "fd.lip.name", .flags = kDomain, .get = ip_of<End::local>, .print = domain_of<End::local>, .doc = "Domain name that the local address belongs to, as fd.cip.name.", .example = "fd.lip.name = web.example.org"},
+    {.name = "fd.rip.name", .flags = kDomain, .get = ip_of<End::remote>, .print = domain_of<End::remote>, .doc = "Domain name that the remote address belongs to, as fd.cip.name.", .example = "fd.rip.name = api.example.org"},
+    {.name = "fd.l4proto", .flags = kFd, .get = QUELL_FD(Value::text(l4_name(fd.l4))), .doc = "tcp, udp, icmp or raw; the text <NA> for other descriptors.", .example = "fd.l4proto = tcp"},
+    {.name = "fd.sockfamily", .flags = kFd, .get = sock_family, .doc = "ip or unix.", .example = "fd.sockfamily = ip"},
+    {.name = "fd.is_server", .type = Type::boolean, .flags = kFd, .get = is_server, .doc = "This end is the server.", .example = "fd.is_server = true"},
+    {.name = "fd.connected", .type = Type::boolean, .flags = kFd, .get = QUELL_FD(Value::boolean(fd.has(kFdConnected))), .doc = "The socket is connected.", .example = "fd.connected = true"},
+    {.name = "fd.name_changed", .type = Type::boolean, .flags = kFd, .get = [](X x, const FieldArg&) { return has_fd_fields(x) && x.context.fd != nullptr ? Value::boolean(x.context.fd_name_changed) : Value{}; }, .doc = "This event changed the descriptor's name.", .example = "fd.name_changed = true"},
+    {.name = "fd.uid", .flags = kFd, .get = [](X x, const FieldArg&) { return has_fd_fields(x) && x.context.fd != nullptr ? format_in(x, "{}{}", x.event().tid(), x.context.fd_number) : Value{}; }, .doc = "Thread id followed by the descriptor number.", .example = "fd.uid = 47113"},
+    {.name = "fd.containername", .flags = kFd, .get = [](X x, const FieldArg& a) { const Value name = fd_name(x, a); return name.is_absent() ? Value{} : format_in(x, "{}:{}", container_id(x), name.str()); }, .doc = "Container id and name of the descriptor.", .example = "fd.containername startswith 3ad7b26ded6d:/etc/"},
+    {.name = "fd.containerdirectory", .flags = kFd, .get = [](X x, const FieldArg& a) { const Value name = directory(x, a); return name.is_absent() ? Value{} : format_in(x, "{}:{}", container_id(x), name.str()); }, .doc = "Container id and directory of the descriptor.", .example = "fd.containerdirectory = 3ad7b26ded6d:/etc"},
+    {.name = "fd.dev", .type = Type::int32, .flags = kFd, .get = QUELL_FD(Value::integer(fd.dev)), .doc = "Device number of the file.", .example = "fd.dev = 64769"},
+    {.name = "fd.dev.major", .type = Type::int32, .flags = kFd, .get = QUELL_FD(Value::integer((fd.dev & 0xfff00) >> 8)), .doc = "Major device number.", .example = "fd.dev.major = 253"},
+    {.name = "fd.dev.minor", .type = Type::int32, .flags = kFd, .get = QUELL_FD(Value::integer((fd.dev & 0xff) + ((fd.dev >> 12) & 0xfff00))), .doc = "Minor device number.", .example = "fd.dev.minor = 1"},
+    {.name = "fd.ino", .type = Type::int64, .flags = kFd, .get = QUELL_FD(Value::integer(static_cast<int64_t>(fd.ino))), .doc = "Inode.", .example = "fd.ino = 131073"},
+    {.name = "fd.types", .is_list = true, .arg = Arg::optional_index, .flags = kNeedsFdClass | kNoRightSide, .get = types, .doc = "Kinds of all open descriptors of the process; with N the kind of descriptor N.", .example = "fd.types intersects (ipv4, ipv6)"},
+    {.name = "fd.is_upper_layer", .type = Type::boolean, .flags = kFd, .get = QUELL_FD(Value::boolean(fd.has(kFdUpperLayer))), .doc = "The file was added or changed after the container started.", .example = "fd.is_upper_layer = true"},
+    {.name = "fd.is_lower_layer", .type = Type::boolean, .flags = kFd, .get = QUELL_FD(Value::boolean(fd.has(kFdLowerLayer))), .doc = "The file comes from the image.", .example = "fd.is_lower_layer = true"},
+};
+
+constexpr FieldSpec kListFields[] = {
+    {.name = "fdlist.nums", .get = [](X x, const FieldArg&) { return fd_list(x, [](std::string& out, int64_t n, const Fd*) { out = std::to_string(n); }); }, .doc = "Numbers of the descriptors of a poll call, separated by commas.", .example = "fdlist.nums contains 7"},
+    {.name = "fdlist.names", .get = [](X x, const FieldArg&) { return fd_list(x, [](std::string& out, int64_t, const Fd* fd) { out = fd == nullptr || fd->name.empty() ? "<NA>" : fd->name; }); }, .doc = "Names of the descriptors of a poll call, separated by commas.", .example = "fdlist.names contains docker.sock"},
+    {.name = "fdlist.cips", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<0>); }, .doc = "Client addresses of their sockets.", .example = "fdlist.cips contains 10.0.0.7"},
+    {.name = "fdlist.sips", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<1>); }, .doc = "Server addresses of their sockets.", .example = "fdlist.sips contains 169.254.169.254"},
+    {.name = "fdlist.cports", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<2>); }, .doc = "Client ports of their sockets.", .example = "fdlist.cports contains 4444"},
+    {.name = "fdlist.sports", .get = [](X x, const FieldArg&) { return fd_list(x, socket_end<3>); }, .doc = "Server ports of their sockets.", .example = "fdlist.sports contains 443"},
 };
 // clang-format on
 #undef QUELL_FD
@@ -378,6 +380,7 @@ Value fd_name(const Extract& x, const FieldArg&) {
   return x.context.fd != nullptr ? Value::text(x.context.fd->name) : name_from_event(x, false);
 }
 
-std::span<const FieldSpec> fd_fields() { return kFields; }
+FieldClass fd_fields() { return {"fd", "Descriptors", "events that create, use or close a descriptor", kFields}; }
+FieldClass fd_list_fields() { return {"fdlist", "Descriptors of a poll", "poll, ppoll", kListFields}; }
 
 }  // namespace quell::detect

@@ -3,16 +3,25 @@
 // `quell rule fields`, the documentation and completion read it.
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "detect/fields/memory.h"
+#include "detect/semantics.h"
 #include "detect/value.h"
 #include "model/event_schema.h"
 #include "model/state_view.h"
 
+namespace re2 {
+class RE2;
+}
+
 namespace quell::detect {
+
+class DomainTable;
 
 /// What a field's [argument] may be.
 enum class Arg : uint8_t { none, optional_index, required_index, optional_key, required_key };
@@ -38,6 +47,8 @@ enum FieldFlag : uint8_t {
   kOutputOnly = 8,
   kDeprecated = 16,
   kNeedsFdClass = 32,  // absent on event types that have nothing to do with a descriptor
+  kDotArgument = 64,   // the argument may also follow a dot: evt.arg.flags
+  kSuggested = 128,    // worth adding to every output
 };
 
 /// A field's argument, decoded once when a rule loads.
@@ -47,15 +58,21 @@ struct FieldArg {
   bool given = false;
   /// evt.arg, evt.rawarg: which parameter of each event type is meant; -1 where there is none.
   std::array<int8_t, kEventCodeCount> param_of{};
+  /// container.mount*[PATTERN]: the pattern; null for a number, and for a text that is no pattern.
+  std::shared_ptr<const re2::RE2> pattern;
 };
 
 /// What extraction may use. The context's pointers outlive the event's evaluation; the arena's memory does not.
 struct Extract {
   const EventContext& context;
   Arena& arena;
+  FieldMemory* memory = nullptr;         // null: every event is the first that is looked at
+  const DomainTable* domains = nullptr;  // for the names of addresses in outputs; null: none is known
   const Event& event() const { return *context.event; }
   const Thread* thread() const { return context.thread; }
 };
+
+struct FieldRef;
 
 struct FieldSpec {
   std::string_view name;
@@ -68,17 +85,33 @@ struct FieldSpec {
   Value (*get)(const Extract&, const FieldArg&) = nullptr;
   /// For outputs, where a few fields give something else than in conditions. Null: same as get.
   Value (*print)(const Extract&, const FieldArg&) = nullptr;
+  /// For output_fields, where times are numbers. Null: same as print.
+  Value (*json)(const Extract&, const FieldArg&) = nullptr;
+  /// Checks the argument when a rule loads and decodes it into the reference; a finding if it will not do. Null: any
+  /// text will.
+  std::optional<Finding> (*bind)(FieldRef&) = nullptr;
   std::string_view doc;
-  std::string_view example = {};
+  std::string_view example;  // a condition; of a field for outputs only, a piece of an output
+  /// Which events give it a value, where that is not what its class says.
+  std::string_view events = {};
 };
 
-/// Rows of one class each, in the order in which names are looked up.
-std::span<const FieldSpec> evt_fields();
-std::span<const FieldSpec> proc_fields();
-std::span<const FieldSpec> user_fields();
-std::span<const FieldSpec> fd_fields();
-std::span<const FieldSpec> fs_path_fields();
-std::span<const FieldSpec> container_fields();
+/// Fields of one kind. The order of classes and rows is that in which names are looked up.
+struct FieldClass {
+  std::string_view name;    // "fd"
+  std::string_view title;   // "Descriptors"
+  std::string_view events;  // which events give its fields a value
+  std::span<const FieldSpec> rows;
+};
+FieldClass evt_fields();
+FieldClass proc_fields();
+FieldClass user_fields();
+FieldClass fd_fields();
+FieldClass fd_list_fields();
+FieldClass fs_path_fields();
+FieldClass util_fields();
+FieldClass container_fields();
+FieldClass k8s_fields();
 
 /// A field with its argument, as a rule names it.
 struct FieldRef {

@@ -51,12 +51,12 @@ constexpr Row kRows[] = {
 };
 
 Value path_text(const Extract& x, const Path& path, bool raw) {
-  if (path.param == -2)
-    return x.context.fd == nullptr ? Value{} : Value::text(raw ? x.context.fd->name_raw : x.context.fd->name);
+  if (path.param == -2) return x.context.fd == nullptr ? Value{} : Value::text(x.context.fd->name);
   if (path.param < 0 || !x.event().carries(static_cast<size_t>(path.param))) return {};
   const std::string_view name = x.event().param(static_cast<size_t>(path.param)).text();
+  if (name.empty()) return {};  // it could not be read
   if (raw) return Value::text(name);
-  if (!name.empty() && name[0] == '/') return text_in(x, absolute_path("", name));
+  if (name[0] == '/') return text_in(x, absolute_path("", name));
   const int64_t dirfd = path.dirfd < 0 ? -100 : x.event().param(static_cast<size_t>(path.dirfd)).i64();
   std::string_view directory = "<UNKNOWN>";
   switch (path.join) {
@@ -99,20 +99,26 @@ Value path(const Extract& x, const FieldArg&) {
   return path_text(x, row->*kWhich, kRaw);
 }
 
+constexpr std::string_view kNameEvents =
+    "open, openat, openat2, and when successful: mkdir, mkdirat, rmdir, unlink, unlinkat, umount, umount2, chmod, "
+    "fchmod, fchmodat, chown, lchown, fchown, fchownat, quotactl";
+constexpr std::string_view kSidesEvents =
+    "successful rename, renameat, renameat2, link, linkat, symlink, symlinkat, mount";
+
 // One row is one field, on one line.
 // clang-format off
 constexpr FieldSpec kFields[] = {
-    {.name = "fs.path.name", .get = path<&Row::name, false>, .doc = "Path of the call, absolute.", .example = "fs.path.name startswith /etc/"},
-    {.name = "fs.path.nameraw", .get = path<&Row::name, true>, .doc = "Path of the call as given."},
-    {.name = "fs.path.source", .get = path<&Row::source, false>, .doc = "Source path, absolute (of link and symlink: the new name)."},
-    {.name = "fs.path.sourceraw", .get = path<&Row::source, true>, .doc = "Source path as given."},
-    {.name = "fs.path.target", .get = path<&Row::target, false>, .doc = "Target path, absolute (of link and symlink: the old name)."},
-    {.name = "fs.path.targetraw", .get = path<&Row::target, true>, .doc = "Target path as given."},
+    {.name = "fs.path.name", .get = path<&Row::name, false>, .doc = "Path of the call, absolute.", .example = "fs.path.name startswith /etc/", .events = kNameEvents},
+    {.name = "fs.path.nameraw", .get = path<&Row::name, true>, .doc = "Path of the call as given.", .example = "fs.path.nameraw contains ../", .events = kNameEvents},
+    {.name = "fs.path.source", .get = path<&Row::source, false>, .doc = "Source path, absolute (of link and symlink: the new name).", .example = "fs.path.source startswith /tmp/", .events = kSidesEvents},
+    {.name = "fs.path.sourceraw", .get = path<&Row::source, true>, .doc = "Source path as given.", .example = "fs.path.sourceraw = authorized_keys", .events = kSidesEvents},
+    {.name = "fs.path.target", .get = path<&Row::target, false>, .doc = "Target path, absolute (of link and symlink: the old name).", .example = "fs.path.target startswith /etc/cron", .events = kSidesEvents},
+    {.name = "fs.path.targetraw", .get = path<&Row::target, true>, .doc = "Target path as given.", .example = "fs.path.targetraw = ../../etc/passwd", .events = kSidesEvents},
 };
 // clang-format on
 
 }  // namespace
 
-std::span<const FieldSpec> fs_path_fields() { return kFields; }
+FieldClass fs_path_fields() { return {"fs.path", "Paths of file system calls", "", kFields}; }
 
 }  // namespace quell::detect

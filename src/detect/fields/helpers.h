@@ -29,6 +29,7 @@ inline std::string_view directory_of(const Extract& x, int64_t dirfd) {
 
 /// Text of parameter `index` as evt.arg shows it: the resolved form where there is one, else the raw one.
 std::string param_text(const Extract& x, size_t index);
+Value param_value(const Extract& x, size_t index);
 /// Text as evt.args shows it: "raw" or "raw(resolved)".
 std::string param_text_both(const Extract& x, size_t index);
 
@@ -39,6 +40,19 @@ char fd_type_char(const Fd& fd);
 std::string_view l4_name(L4Proto l4);
 /// fd.name: of the entry, or derived from the event when there is none; absent when neither gives one.
 Value fd_name(const Extract& x, const FieldArg& arg);
+
+/// Nanoseconds from `earlier` to the event, for durations. A clock read twice may go back a little: that is 0.
+inline uint64_t since(const Extract& x, uint64_t earlier) {
+  return x.event().ts_ns() > earlier ? x.event().ts_ns() - earlier : 0;
+}
+
+/// Remembers across events where the engine keeps a memory (see memory.h).
+template <typename Compute>
+uint64_t remembered(const Extract& x, Remembered what, Compute&& compute) {
+  FieldMemory first;
+  FieldMemory& memory = x.memory != nullptr ? *x.memory : first;
+  return memory.once_per_event(what, x.context.number, compute);
+}
 
 /// Extraction needs a thread: `get` is only called with one.
 template <Value (*kGet)(const Extract&, const Thread&)>

@@ -257,6 +257,18 @@ std::string param_text(const Extract& x, size_t index) {
   return text.resolved.empty() ? std::move(text.raw) : std::move(text.resolved);
 }
 
+Value param_value(const Extract& x, size_t index) {
+  const Param param = x.event().param(index);
+  const ParamType type = x.event().spec().params[index].type;
+  const bool is_path = type == ParamType::fspath || type == ParamType::fsrelpath;
+  // Most texts are shown as they came.
+  if (!param.empty() && (type == ParamType::charbuf || is_path)) {
+    const std::string_view text = param.text();
+    if (!is_path || text.empty() || text[0] == '/' || x.thread() == nullptr) return Value::text(text);
+  }
+  return text_in(x, param_text(x, index));
+}
+
 std::string param_text_both(const Extract& x, size_t index) {
   const ParamText text = render(x, index);
   return text.resolved.empty() ? text.raw : text.raw + "(" + text.resolved + ")";

@@ -43,18 +43,18 @@ Value loginname(const Extract& x, const Thread& t) { return name_of(x, t, t.logi
 // clang-format off
 constexpr FieldSpec kFields[] = {
     {.name = "user.uid", .type = Type::uint32, .scope = Scope::process, .get = with_thread<uid>, .doc = "Effective user id.", .example = "user.uid = 0"},
-    {.name = "user.name", .get = user_name, .doc = "Name of the effective user; <NA> if unknown.", .example = "user.name = root"},
-    {.name = "user.homedir", .get = with_thread<home>, .doc = "Home directory of the user."},
-    {.name = "user.shell", .get = with_thread<shell>, .doc = "Login shell of the user."},
-    {.name = "user.loginuid", .type = Type::int64, .scope = Scope::process, .get = with_thread<loginuid>, .doc = "Audit user id, -1 if unset."},
-    {.name = "user.loginname", .get = with_thread<loginname>, .doc = "Name of the audit user."},
-    {.name = "group.gid", .type = Type::uint32, .scope = Scope::process, .get = with_thread<gid>, .doc = "Effective group id."},
-    {.name = "group.name", .get = with_thread<group_name>, .doc = "Name of the effective group; <NA> if unknown."},
+    {.name = "user.name", .get = user_name, .doc = "Name of the effective user, by the user database of its container; the text <NA> if unknown. On container events the user that the container is configured with.", .example = "user.name = root", .events = "events of a known thread, container events"},
+    {.name = "user.homedir", .get = with_thread<home>, .doc = "Home directory of the user; the text <NA> if unknown.", .example = "user.homedir = /root"},
+    {.name = "user.shell", .get = with_thread<shell>, .doc = "Login shell of the user; the text <NA> if unknown.", .example = "user.shell endswith nologin"},
+    {.name = "user.loginuid", .type = Type::int64, .scope = Scope::process, .get = with_thread<loginuid>, .doc = "Id of the user who logged in (audit user id), -1 if unset.", .example = "user.loginuid != -1"},
+    {.name = "user.loginname", .get = with_thread<loginname>, .doc = "Name of the user who logged in (audit user id); the text <NA> if unknown.", .example = "user.loginname = admin"},
+    {.name = "group.gid", .type = Type::uint32, .scope = Scope::process, .get = with_thread<gid>, .doc = "Effective group id.", .example = "group.gid = 0"},
+    {.name = "group.name", .get = with_thread<group_name>, .doc = "Name of the effective group; the text <NA> if unknown.", .example = "group.name = docker"},
 };
 // clang-format on
 
 }  // namespace
 
-std::span<const FieldSpec> user_fields() { return kFields; }
+FieldClass user_fields() { return {"user", "Users and groups", "events of a known thread", kFields}; }
 
 }  // namespace quell::detect

@@ -16,6 +16,7 @@ inline constexpr ActionSpec kContainerStop{
     .effect_class = ActionClass::hard,
     .permissions = "access to the runtime's socket",
     .example = R"({"action":"container.stop","target":"container:web","reason":"compromised"})",
+    .effect_waits = true,
     .settle_ns = (kStopGraceSeconds + 2) * 1'000'000'000ull,
     .watch_ns = 10'000'000'000,
     .watch_every_ns = 1'000'000'000,

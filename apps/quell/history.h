@@ -1,0 +1,30 @@
+#pragma once
+// Stored detections, wherever they are: with the running quell, or in the data directory when none runs.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/quell/cli.h"
+#include "record/store.h"
+
+namespace quell::cli {
+
+class History {
+ public:
+  /// Errors: not_found (nothing was ever stored there), those of the API client and of open_store().
+  static Result<History> open(const Globals& globals);
+
+  /// Errors: not_found.
+  Result<Detection> find(const std::string& id) const;
+  /// Newest first, at most `limit`.
+  Result<std::vector<Detection>> of_rule(const std::string& rule, uint64_t since_ns, size_t limit) const;
+
+ private:
+  explicit History(const Globals& globals) : globals_(&globals) {}
+  Result<std::vector<Detection>> page(const std::string& rule, uint64_t since_ns, const std::string& before_id) const;
+
+  const Globals* globals_;
+  std::shared_ptr<record::Store> store_;  // null: the running quell is asked
+};
+
+}  // namespace quell::cli

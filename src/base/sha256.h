@@ -1,0 +1,25 @@
+#pragma once
+// SHA-256 (FIPS 180-4), to name the content of files that are evidence.
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace quell {
+
+class Sha256 {
+ public:
+  void update(std::span<const uint8_t> bytes);
+  /// Lowercase hex of everything so far. Ends the use of this object.
+  std::string finish();
+
+ private:
+  void block(const uint8_t* bytes);
+
+  std::array<uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  std::array<uint8_t, 64> pending_{};
+  uint64_t length_ = 0;  // bytes so far
+};
+
+}  // namespace quell
