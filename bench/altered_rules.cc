@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/text.h"
+#include "detect/engine.h"
 #include "detect/falco/loader.h"
 
 namespace quell::bench {
