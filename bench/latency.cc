@@ -44,15 +44,15 @@ std::vector<double> measure(const LoadGroup& group, Sensor& sensor, const std::s
 
 void report(const std::string& name, std::vector<double> values, int samples) {
   std::sort(values.begin(), values.end());
-  figure(name + ".seen", static_cast<double>(values.size()) / samples, "of all");
+  figure(name + "seen", static_cast<double>(values.size()) / samples, "of all");
   if (values.empty()) return;
   const auto at = [&](double share) {
     return values[std::min(values.size() - 1, static_cast<size_t>(share * static_cast<double>(values.size())))];
   };
-  figure(name + ".p50", at(0.50), "ms");
-  figure(name + ".p90", at(0.90), "ms");
-  figure(name + ".p99", at(0.99), "ms");
-  figure(name + ".max", values.back(), "ms");
+  figure(name + "p50_ms", at(0.50), "ms");
+  figure(name + "p90_ms", at(0.90), "ms");
+  figure(name + "p99_ms", at(0.99), "ms");
+  figure(name + "max_ms", values.back(), "ms");
 }
 
 }  // namespace
@@ -77,11 +77,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "bench: %s\n", sensor.error().str().c_str());
     return 1;
   }
-  report("latency.quiet", measure(**group, **sensor, target, samples), samples);
+  report("latency.", measure(**group, **sensor, target, samples), samples);
   const pid_t load = (*group)->start([] {
     for (;;) load_open_read_close(1000);
   });
-  report("latency.loaded", measure(**group, **sensor, target, samples), samples);
+  report("latency.loaded_", measure(**group, **sensor, target, samples), samples);
   kill(load, SIGKILL);
   waitpid(load, nullptr, 0);
   figure("latency.lost", (*sensor)->metric("quell_capture_lost_events_total"), "events");

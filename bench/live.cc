@@ -1,8 +1,16 @@
 // What the sensor costs the machine: the loads without it, with it, and its own CPU. Figures with and without come from
 // the same run, alternating; the ratio is what to look at.
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <optional>
 
+#include "capture/ebpf/call_tracepoints.h"
 #include "loads.h"
 #include "run.h"
 #include "sensor.h"
@@ -28,6 +36,83 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
+
+// Two rules for the same load: one that has to see every open, one for which the kernel can drop them.
+std::string rule_file(const std::string& name, const std::string& condition) {
+  const std::string path = scratch() + "/" + name + ".yaml";
+  std::ofstream(path) << "- rule: " << name << "\n  desc: for this measurement\n  condition: " << condition
+                      << "\n  output: \"%proc.name\"\n  priority: INFO\n";
+  return path;
+}
+
+/// A program that does nothing on the tracepoint of one call: the least that any sensor of this kind can cost.
+class EmptyProgram {
+ public:
+  static std::optional<EmptyProgram> attach() {
+    const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    bpf_attr attributes{};
+    attributes.prog_type = BPF_PROG_TYPE_TRACEPOINT;
+    attributes.insns = reinterpret_cast<uint64_t>(code);
+    attributes.insn_cnt = std::size(code);
+    attributes.license = reinterpret_cast<uint64_t>("GPL");
+    const auto fd = static_cast<int>(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes));
+    auto tracepoints = capture::CallTracepoints::open();
+    std::optional<EmptyProgram> out;
+    if (fd >= 0 && tracepoints && tracepoints->attach({{"close", fd}}))
+      out.emplace(EmptyProgram(std::move(*tracepoints)));
+    if (fd >= 0) close(fd);
+    return out;
+  }
+
+ private:
+  explicit EmptyProgram(capture::CallTracepoints tracepoints) : tracepoints_(std::move(tracepoints)) {}
+  capture::CallTracepoints tracepoints_;
+};
+
+/// The loads side by side without a sensor, with an empty program, and with sensors that deliver opens or drop them.
+int compare(bool quick) {
+  auto group = LoadGroup::create();
+  if (!group) {
+    std::fprintf(stderr, "bench: %s\n", group.error().str().c_str());
+    return 1;
+  }
+  struct Column {
+    std::vector<double> getpid, open, connect, spawn;
+  };
+  const auto run_all = [&](Column& column) {
+    const auto once = [&](const Load& load) { return (*group)->run([&] { return load.work(load.quick_count); }); };
+    column.getpid.push_back(once(kLoads[0]));
+    column.open.push_back(once(kLoads[2]));
+    column.connect.push_back(once(kLoads[3]));
+    column.spawn.push_back(once(kLoads[4]));
+  };
+  const std::string sees = rule_file("sees", "evt.type in (open, openat, openat2) and fd.name = /not/there");
+  const std::string drops = rule_file(
+      "drops", "evt.type in (open, openat, openat2) and evt.is_open_write=true and fd.num>=0 and fd.name = /x");
+  Column without, empty, delivered, dropped;
+  for (int round = 0; round < (quick ? 1 : 7); ++round) {
+    run_all(without);
+    if (const auto program = EmptyProgram::attach()) run_all(empty);
+    for (const auto& [file, column] : {std::pair{&sees, &delivered}, std::pair{&drops, &dropped}}) {
+      auto sensor = Sensor::start(**group, {*file});
+      if (!sensor) {
+        std::fprintf(stderr, "bench: %s\n", sensor.error().str().c_str());
+        return 1;
+      }
+      run_all(*column);
+    }
+  }
+  figure("live.getpid_ratio", median(delivered.getpid) / median(without.getpid), "x");
+  if (!empty.getpid.empty())
+    figure("live.getpid_vs_empty_program", median(delivered.getpid) / median(empty.getpid), "x");
+  figure("live.open_read_close_ratio.delivered", median(delivered.open) / median(without.open), "x");
+  figure("live.open_read_close_ratio.dropped", median(dropped.open) / median(without.open), "x");
+  figure("live.connect_ratio", median(delivered.connect) / median(without.connect), "x");
+  figure("live.spawn_ratio", median(delivered.spawn) / median(without.spawn), "x");
+  return 0;
+}
+
+double total_lost = 0;
 
 int measure(bool quick, const std::string& rules_name, const std::vector<std::string>& rules) {
   auto group = LoadGroup::create();
@@ -69,8 +154,9 @@ int measure(bool quick, const std::string& rules_name, const std::vector<std::st
     figure(name + ".with", median(with[i]), kLoads[i].unit);
     figure(name + ".ratio", median(with[i]) / median(without[i]), "x");
   }
-  figure("live." + rules_name + ".open_read_close.sensor_cpu", events == 0 ? 0 : sensor_cpu * 1e6 / events, "us/event");
+  figure("live.cpu_us_per_event." + rules_name, events == 0 ? 0 : sensor_cpu * 1e6 / events, "us/event");
   figure("live." + rules_name + ".lost", lost, "events");
+  total_lost += lost;
   return 0;
 }
 
@@ -85,8 +171,9 @@ int main(int argc, char** argv) {
     const std::string folder = std::string(data) + "/falco-rules/";
     status |= measure(quick, "stable", {folder + "falco_rules.yaml"});
     status |= measure(
-        quick, "all-three",
+        quick, "all",
         {folder + "falco_rules.yaml", folder + "falco-incubating_rules.yaml", folder + "falco-sandbox_rules.yaml"});
   }
-  return status;
+  figure("live.lost", total_lost, "events");
+  return status | compare(quick);
 }

@@ -66,6 +66,12 @@ const volatile __u16 generic_code[kMaxSyscalls] = {};  // internal code of the c
 volatile __u32 self_tgid = 0;        // Quell does not report itself
 volatile __u64 boot_offset_ns = 0;           // add to CLOCK_BOOTTIME to get the time since the epoch
 volatile __u8 wanted_calls[kMaxSyscalls] = {};  // by system call number
+volatile __u8 wanted_tracepoints[kTracepoints] = {};
+// When a wanted call is told, by the sign of its result: never (0), always (all ones), or if it opens a file with any of these
+// flags (as events carry them).
+volatile __u32 need_success[kMaxSyscalls] = {};
+volatile __u32 need_failure[kMaxSyscalls] = {};
+volatile __u8 may_drop_files = 0;  // not every opened plain file has to be known
 
 // ---- what user space reads through the same mapping ----
 volatile struct quell_wire_losses losses = {};
@@ -114,6 +120,7 @@ struct {
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_NUMBER(regs) ((regs)->orig_ax)
 #define SYSCALL_RESULT(regs) ((regs)->ax)
+#define PROGRAM_COUNTER(regs) ((regs)->ip)
 #define SYSCALL_ARG0(regs) ((regs)->di)
 #define SYSCALL_ARG1(regs) ((regs)->si)
 #define SYSCALL_ARG2(regs) ((regs)->dx)
@@ -123,6 +130,7 @@ struct {
 #elif defined(__TARGET_ARCH_arm64)
 #define SYSCALL_NUMBER(regs) ((u64)(regs)->syscallno)
 #define SYSCALL_RESULT(regs) ((regs)->user_regs.regs[0])
+#define PROGRAM_COUNTER(regs) ((regs)->user_regs.pc)
 #define SYSCALL_ARG0(regs) ((regs)->orig_x0)
 #define SYSCALL_ARG1(regs) ((regs)->user_regs.regs[1])
 #define SYSCALL_ARG2(regs) ((regs)->user_regs.regs[2])
@@ -144,6 +152,7 @@ struct event {
   u32 n;      // parameters so far
   u32 count;  // parameters of the schema
   u32 code;
+  u32 need;   // see need_success
 };
 
 // Hides a number's origin from the compiler, so that it does not remove the masks that the verifier wants to see.
@@ -293,12 +302,19 @@ INLINE void count_loss(struct event *e) {
   __sync_fetch_and_add(&losses.count, 1);
 }
 
-INLINE int submit(struct event *e) {
+INLINE void close_event(struct event *e) {
   if (e->n != e->count) wrong_number_of_parameters();
-  u64 size = __builtin_constant_p(e->off) ? e->off : bounded(e->off, kSlotMask);
-  ((struct quell_wire_record *)e->buf)->len = size - kWirePrefix;
+  ((struct quell_wire_record *)e->buf)->len = e->off - kWirePrefix;
+}
+// Writes what is in the slot; what lies behind the closed event is extra.
+INLINE int submit_closed(struct event *e) {
+  const u64 size = __builtin_constant_p(e->off) ? e->off : bounded(e->off, kSlotMask);
   if (bpf_ringbuf_output(&ring, e->buf, size, 0)) count_loss(e);
   return 0;
+}
+INLINE int submit(struct event *e) {
+  close_event(e);
+  return submit_closed(e);
 }
 
 // ---- who is watched ----
@@ -350,7 +366,9 @@ INLINE bool take_call(struct event *e, unsigned long long *ctx) {
   }
   e->ret = SYSCALL_RESULT(e->regs);
   const u64 number = SYSCALL_NUMBER(e->regs);
-  return number < kMaxSyscalls && wanted_calls[number] && current_in_scope();
+  if (number >= kMaxSyscalls || !wanted_calls[number]) return false;
+  e->need = e->ret < 0 ? need_failure[number] : need_success[number];
+  return e->need && current_in_scope();
 }
 
 // ---- rows of the tables of calls ----

@@ -51,6 +51,7 @@ struct opened {
   u32 dev, flags;
   u64 ino;
   int layer;
+  bool plain;  // a regular file
 };
 
 INLINE struct opened opened_file(s64 fd) {
@@ -59,6 +60,7 @@ INLINE struct opened opened_file(s64 fd) {
   if (!file) return out;
   struct inode *inode = READ(file, f_inode);
   struct super_block *sb = READ(inode, i_sb);
+  out.plain = (READ(inode, i_mode) & 0170000) == 0100000;
   out.ino = READ(inode, i_ino);
   out.dev = user_device(READ(sb, s_dev));
   out.layer = overlay_layer(inode, READ(sb, s_magic));

@@ -1,37 +1,86 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 // Calls on files, directories and descriptors.
+#include "dropped.h"
 #include "file.h"
 #include "path.h"
 
 // ---- opening ----
-#define OPENED const struct opened file = opened_file(e.ret);
-
-
 INLINE void put_opened(struct event *e, const struct opened *file) {
   put32(e, file->dev);
   put64(e, file->ino);
 }
-#define OPEN_FLAGS(i) put32(&e, portable_open_flags(arg(&e, i)) | file.flags);
+#define OPEN_FLAGS put32(&e, flags);
 // The mode counts only if the call could create something.
 #define MODE(i, flags) put32(&e, (flags) & 0x400040 ? arg(&e, i) : 0);
 
-CALL(open, SYSCALL_OPEN_X, OPENED RES PATH(0) OPEN_FLAGS(1) MODE(2, arg(&e, 1)) put_opened(&e, &file))
-CALL(openat, SYSCALL_OPENAT_2_X, OPENED RES FD(0) PATH(1) OPEN_FLAGS(2) MODE(3, arg(&e, 2)) put_opened(&e, &file))
+// As CALL, for calls that open the file named by argument `path`, below the directory `dir` where the call has one.
+enum { kCurrentDirectory = -100 };
+#define OPEN_CALL(name, event_code, path, dir, given, before, after)                          \
+  SEC("tp")                                                                                   \
+  int x_##name(unsigned long long *ctx) {                                                     \
+    struct event e;                                                                           \
+    if (!take_call(&e, ctx)) return 0;                                                        \
+    const struct opened file = opened_file(e.ret);                                            \
+    const u32 flags = (given) | file.flags;                                                   \
+    if (nobody_needs(&e, &file, flags)) return 0;                                             \
+    if (!begin_exit(&e, event_code, COUNT_##event_code)) return 0;                            \
+    before;                                                                                   \
+    const u64 at = e.off;                                                                     \
+    put_user_string(&e, arg(&e, path));                                                       \
+    const u64 length = e.off - at;                                                            \
+    after;                                                                                    \
+    return submit_opened(&e, at, length, dir);                                                \
+  }
 
-INLINE void put_openat2(struct event *e) {
-  struct {
-    u64 flags, mode, resolve;
-  } how = {};
-  if (arg(e, 2) && bpf_probe_read_user(&how, sizeof(how), (void *)arg(e, 2)) && e->ret != -kErrFault) mark_fault(e);
-  const struct opened file = opened_file(e->ret);
-  put32(e, portable_open_flags(how.flags) | file.flags);
+// Nobody looks at an open with these flags. A file that is there now has to be plain (what else is opened by name, such as a
+// directory, later events refer to), and its closing goes with it.
+INLINE bool nobody_needs(struct event *e, const struct opened *file, u32 flags) {
+  if (e->need == ~0u || (flags & e->need)) return false;
+  if (e->ret < 0) return true;
+  if (!file->plain) return false;
+  remember_dropped(e->ret);
+  return true;
+}
+
+INLINE int submit_opened(struct event *e, u64 at, u64 length, s32 dir) {
+  close_event(e);
+  if (e->ret >= 0) {
+    struct file *file = file_of(e->ret), *base = dir == kCurrentDirectory ? NULL : file_of(dir);
+    if (file && !(length && spells_path(at, length - 1, plain(file), plain(base)))) {
+      struct path path;
+      bpf_core_read(&path, sizeof(path), &file->f_path);
+      const u64 end = bounded(e->off, kSlotMask);
+      e->off = end + bounded(write_path(end, plain(path.dentry), plain(path.mnt)), 2 * kPathBytes - 1);
+      ((struct quell_wire_record *)e->buf)->flags |= kWireOtherName;
+    }
+  }
+  return submit_closed(e);
+}
+
+OPEN_CALL(open, SYSCALL_OPEN_X, 0, kCurrentDirectory, portable_open_flags(arg(&e, 1)), RES,
+          OPEN_FLAGS MODE(2, arg(&e, 1)) put_opened(&e, &file))
+OPEN_CALL(openat, SYSCALL_OPENAT_2_X, 1, arg(&e, 0), portable_open_flags(arg(&e, 2)), RES FD(0),
+          OPEN_FLAGS MODE(3, arg(&e, 2)) put_opened(&e, &file))
+
+struct open_how {
+  u64 flags, mode, resolve;
+};
+INLINE struct open_how how_of(u64 address) {
+  struct open_how how = {};
+  if (address) bpf_probe_read_user(&how, sizeof(how), (void *)address);
+  return how;
+}
+INLINE void put_openat2(struct event *e, u32 flags, const struct opened *file) {
+  const struct open_how how = how_of(arg(e, 2));
+  put32(e, flags);
   put32(e, how.mode);
   put32(e, portable_resolve_flags(how.resolve));
-  put_opened(e, &file);
+  put_opened(e, file);
 }
-CALL(openat2, SYSCALL_OPENAT2_X, RES FD(0) PATH(1) put_openat2(&e))
-CALL(creat, SYSCALL_CREAT_X, OPENED RES PATH(0) U32(1) put_opened(&e, &file); put16(&e, file.layer))
+OPEN_CALL(openat2, SYSCALL_OPENAT2_X, 1, arg(&e, 0), portable_open_flags(how_of(arg(&e, 2)).flags), RES FD(0),
+          put_openat2(&e, flags, &file))
+OPEN_CALL(creat, SYSCALL_CREAT_X, 0, kCurrentDirectory, 0, RES, U32(1) put_opened(&e, &file); put16(&e, file.layer))
 
 // The handle says nothing to people; the path comes from what was opened.
 INLINE void put_open_by_handle(struct event *e) {
@@ -44,11 +93,18 @@ INLINE void put_open_by_handle(struct event *e) {
 CALL(open_by_handle_at, SYSCALL_OPEN_BY_HANDLE_AT_X, RES FD(0) put_open_by_handle(&e))
 
 // ---- descriptors ----
-CALL(close, SYSCALL_CLOSE_X, RES FD(0))
-CALL(close_range, SYSCALL_CLOSE_RANGE_X, RES U32(0) U32(1) put32(&e, arg(&e, 2) & 6))
+SEC("tp")
+int x_close(unsigned long long *ctx) {
+  struct event e;
+  if (!take_call(&e, ctx) || (e.ret == 0 && forget_dropped((u32)arg(&e, 0)))) return 0;
+  if (!begin_exit(&e, SYSCALL_CLOSE_X, COUNT_SYSCALL_CLOSE_X)) return 0;
+  RES FD(0);
+  return submit(&e);
+}
+CALL(close_range, SYSCALL_CLOSE_RANGE_X, forget_all_dropped(); RES U32(0) U32(1) put32(&e, arg(&e, 2) & 6))
 CALL(dup, SYSCALL_DUP_1_X, RES FD(0))
-CALL(dup2, SYSCALL_DUP2_X, RES FD(0) FD(1))
-CALL(dup3, SYSCALL_DUP3_X, RES FD(0) FD(1) FLAGS(2, portable_fd_flags))
+CALL(dup2, SYSCALL_DUP2_X, forget_dropped((u32)arg(&e, 1)); RES FD(0) FD(1))
+CALL(dup3, SYSCALL_DUP3_X, forget_dropped((u32)arg(&e, 1)); RES FD(0) FD(1) FLAGS(2, portable_fd_flags))
 CALL(fcntl, SYSCALL_FCNTL_X, RES FD(0) FLAGS8(1, portable_fcntl_command) U64(2))
 
 // The two descriptors that a call wrote to the process's memory.

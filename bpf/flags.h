@@ -173,3 +173,8 @@ FLAG_FN flag_u32 portable_quota_command(flag_u32 command) {
 }
 FLAG_FN flag_u32 portable_quota_type(flag_u32 type) { return type == 0 ? 1 : type == 1 ? 2 : 0; }
 FLAG_FN flag_u32 portable_quota_format(flag_u32 id) { return id == 1 ? 2 : id == 2 ? 4 : id == 4 ? 8 : 1; }
+
+FLAG_FN flag_u32 portable_fault(flag_u32 error) {
+  return (error & 1 ? 0x1 : 0x2) | (error & 2 ? 0x4 : 0x8) | (error & 4 ? 0x10 : 0x20) | MOVE(error, 8, 0x40) |
+         MOVE(error, 16, 0x80);
+}

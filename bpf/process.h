@@ -4,6 +4,7 @@
 // and a child is reported before it can run, so no event of it can come earlier in the ring. Parents and failed execs are
 // reported where their call returns.
 #include "abi.h"
+#include "dropped.h"
 #include "task.h"
 
 enum { kChildInPidNamespace = 0x20000000 };
@@ -68,6 +69,7 @@ SEC("tp_btf/sched_process_exec")
 int on_exec(unsigned long long *ctx) {
   if (!current_in_scope()) return 0;
   if (calls_singly && foreign_program(current_task())) __sync_fetch_and_add(&foreign_calls, 1);
+  forget_all_dropped();
   struct event e = {};
   const u32 tid = (u32)bpf_get_current_pid_tgid();
   if (called_execveat((struct linux_binprm *)ctx[2])) {

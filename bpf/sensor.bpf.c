@@ -8,5 +8,6 @@
 #include "process.h"
 #include "sockets.h"
 #include "system.h"
+#include "tracepoints.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -164,10 +164,44 @@ CALL(bind, SOCKET_BIND_X, RES put_address(&e, arg(&e, 1), (u32)arg(&e, 2)); FD(0
 CALL(listen, SOCKET_LISTEN_X, RES FD(0) U32(1))
 
 enum { kInProgress = 115 };
+// The far end as the kernel has it, in the form of write_address(). 0: it has none to tell. Only what a failed call was given
+// has to come from memory that another thread may have changed.
+GLOBAL u64 write_far_end(u64 off, u64 fd) {
+  u8 *buf = own_slot();
+  struct sock *sock = sock_of(fd);
+  if (!buf || !sock) return 0;
+  const u16 family = READ(sock, __sk_common.skc_family), port = swapped(READ(sock, __sk_common.skc_dport));
+  u8 *to = buf + bounded(off, kSlotMask);
+  *to = family;
+  if (family == kFamilyInet && port) {
+    *(u32 *)(to + 1) = READ(sock, __sk_common.skc_daddr);
+    *(u16 *)(to + 5) = port;
+    return 7;
+  }
+  if (family == kFamilyInet6 && port) {
+    const struct in6_addr far = READ(sock, __sk_common.skc_v6_daddr);
+    __builtin_memcpy(to + 1, &far, 16);
+    *(u16 *)(to + 17) = port;
+    return 19;
+  }
+  if (family == kFamilyUnix) {
+    struct unix_sock *peer = (struct unix_sock *)READ((struct unix_sock *)sock, peer);
+    struct unix_address *name = peer ? READ(peer, addr) : NULL;
+    if (!name || READ(name, len) <= 2) return 0;
+    return 1 + put_unix_path_text(to + 1, (const char *)name + bpf_core_field_offset(struct unix_address, name) + 2, false);
+  }
+  return 0;
+}
+INLINE void put_connect_address(struct event *e) {
+  const bool known = e->ret == 0 || e->ret == -kInProgress;
+  u64 length = known ? write_far_end(e->off, (s64)(s32)arg(e, 0)) : 0;
+  if (!length) length = write_address(e->off, arg(e, 1), (u32)arg(e, 2));
+  put_length(e, bounded(length, 0xff));
+}
 // A failed connect has no ends to tell, one in progress has.
 CALL(connect, SOCKET_CONNECT_X,
      RES if (e.ret == 0 || e.ret == -kInProgress) { put_tuple(&e, arg(&e, 0), false, arg(&e, 1), (u32)arg(&e, 2)); }
-     else { put_empty(&e); } FD(0) put_address(&e, arg(&e, 1), (u32)arg(&e, 2)))
+     else { put_empty(&e); } FD(0) put_connect_address(&e))
 
 INLINE void put_accepted(struct event *e) {
   u32 length = 0, limit = 0;

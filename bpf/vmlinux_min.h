@@ -32,6 +32,7 @@ enum bpf_map_type {
   BPF_MAP_TYPE_ARRAY = 2,
   BPF_MAP_TYPE_PROG_ARRAY = 3,
   BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+  BPF_MAP_TYPE_LRU_HASH = 9,
   BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum bpf_func_id {
@@ -134,6 +135,7 @@ struct fdtable {
   struct file **fd;
 };
 struct files_struct {
+  atomic_t count;
   struct fdtable *fdt;
 };
 struct fs_struct {

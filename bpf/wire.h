@@ -4,7 +4,8 @@
 // "sensor.wire" compares it with the compiled object's own type information.
 //
 // A record is 8 bytes of ours, then one event exactly as a .scap capture holds it: a header of 26 bytes, the lengths of its
-// parameters (2 bytes each), their bytes. The prefix makes the event's 8-byte numbers fall on 8-byte boundaries.
+// parameters (2 bytes each), their bytes. The prefix makes the event's 8-byte numbers fall on 8-byte boundaries. Behind the
+// event may follow the path of the opened file as the kernel knows it, with its NUL (kWireOtherName).
 #ifdef __bpf__
 typedef __u16 wire_u16;
 typedef __u32 wire_u32;
@@ -32,7 +33,8 @@ enum {
   kWireLengths = 34,  // offset of the first parameter length
 };
 enum {
-  kWireFault = 1,  // some memory of the process could not be read; the parameter is empty
+  kWireFault = 1,      // some memory of the process could not be read; the parameter is empty
+  kWireOtherName = 2,  // the name that the process gave does not spell the path of the file that was opened
 };
 
 // What one ring had no room for. Times are those of the events, since the epoch; 0 while nothing was lost.
@@ -53,6 +55,14 @@ enum {
 enum {
   kMarkTracked = 1,
   kMarkExcluded = 2,
+};
+
+// Events that are no calls.
+enum {
+  kTracepointSignal = 0,
+  kTracepointFault = 1,
+  kTracepointSwitch = 2,
+  kTracepoints = 4,
 };
 
 enum {

@@ -24,7 +24,11 @@ void collect_sensor(const LaneStatus& status, metrics::Page& page) {
              static_cast<double>(status.last_loss_ns) / 1e9);
   page.counter("quell_capture_faults_total",
                "Events whose process memory could not be read: they came with empty parameters.", source.lost_fault);
-  page.counter("quell_capture_foreign_abi_total", "32-bit and x32 system calls: counted, not decoded.",
+  page.counter("quell_capture_names_from_kernel_total",
+               "Opens whose given name did not lead to the opened file: the kernel's path was told.",
+               source.names_from_kernel);
+  page.counter("quell_capture_foreign_abi_total",
+               "Programs of the 32-bit ABIs, or (where one program sees all calls) their system calls: not decoded.",
                source.foreign_abi);
   page.counter("quell_capture_malformed_events_total", "Events that did not follow their format.",
                status.source.malformed);

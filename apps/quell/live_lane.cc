@@ -200,7 +200,7 @@ void LiveLane::apply_commands() {
   }
   ++rule_swaps_;
   rules_generation_ = rules_->generation;
-  if (auto changed = source_->set_interest(detect::wanted_event_codes(*rules_->program)); !changed) {
+  if (auto changed = source_->set_interest(rules_->interest()); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
   }
 }

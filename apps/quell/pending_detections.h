@@ -24,6 +24,7 @@ struct OutgoingDetection {
   bool is_summary = false;  // an update that is shown, too: the count of its repeats
   bool is_shown = true;     // false: into the store alone
 };
+
 inline bool is_printed(const OutgoingDetection& outgoing) {
   return outgoing.is_shown && (!outgoing.is_update || outgoing.is_summary);
 }

@@ -7,6 +7,7 @@
 
 #include "base/yaml.h"
 #include "detect/falco/loader.h"
+#include "detect/interest.h"
 
 namespace quell::cli {
 namespace {
@@ -48,6 +49,8 @@ const detect::Rule* LoadedRules::find(std::string_view name) const {
   }
   return nullptr;
 }
+
+Interest LoadedRules::interest() const { return detect::interest_of(set, detect::wanted_event_codes(*program)); }
 
 std::string fingerprint(const RuleFiles& files) {
   uint64_t hash = 0;

@@ -8,6 +8,7 @@
 #include "apps/quell/rule_flags.h"
 #include "base/result.h"
 #include "detect/engine.h"
+#include "model/interest.h"
 
 namespace quell::cli {
 
@@ -37,6 +38,8 @@ struct LoadedRules {
   uint64_t next_expiry_ns = 0;  // realtime at which the next exception ends; 0: none does
 
   const detect::Rule* find(std::string_view name) const;
+  /// What the sensor has to deliver for them.
+  Interest interest() const;
 };
 
 /// The rule files behind `paths`: a folder stands for its .yaml and .yml files in the order of their names. Without

@@ -22,6 +22,7 @@ struct SourceCounters {
   uint64_t lost_ring_full = 0;   // live: no room in the ring buffer
   uint64_t lost_scratch = 0;     // live: the event did not fit its scratch space
   uint64_t lost_fault = 0;       // live: user memory could not be read (the event came with empty parameters)
+  uint64_t names_from_kernel = 0;  // live: the name a process gave did not lead to what it opened; the kernel's is told
   uint64_t malformed = 0;        // live: records that are no sound event (a bug of the sensor's)
   uint64_t foreign_abi = 0;      // live: 32-bit and x32 calls, counted and not decoded
   uint64_t skipped_blocks = 0;   // capture: block types that we do not know

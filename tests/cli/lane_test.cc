@@ -30,7 +30,7 @@ class FakeSource final : public capture::LiveSource {
     return ended ? capture::Pull::ended : capture::Pull::more;
   }
   capture::SourceCounters counters() const override { return told; }
-  Result<void> set_interest(const std::vector<bool>&) override { return {}; }
+  Result<void> set_interest(const Interest&) override { return {}; }
   std::vector<std::pair<EventCode, uint64_t>> losses() const override { return {}; }
 };
 

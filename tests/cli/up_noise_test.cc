@@ -59,7 +59,9 @@ TEST_F(UpNoise, RepeatsBecomeACountThatIsToldAndKept) {
   Process up(folder_, up_arguments({"--fold-window", "60s"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker";
-  inside("for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker + "-other");
+  // Alive for a while, so that its name does not depend on how fast /proc is read.
+  inside("sleep 0.2; for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker +
+         "-other; sleep 0.2");
   ASSERT_TRUE(up.says("quell-up-marker-other", std::chrono::seconds(20))) << up.err();
   ASSERT_TRUE(within(std::chrono::seconds(10), [&] { return metric(up, "quell_triage_folded_total") == 9; }));
   std::map<std::string, size_t> printed;
@@ -149,7 +151,11 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
   Process up(folder_, up_arguments({"--fold-window", "0"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker-";
-  inside("true > " + marker + "a");
+  // The shell comes from outside of the scope: what it is must be readable while it opens the file.
+  const auto open_marker = [&](const std::string& name) {
+    inside("sleep 0.2 && true > " + marker + name + " && sleep 0.2");
+  };
+  open_marker("a");
   ASSERT_TRUE(up.says(marker + "a", std::chrono::seconds(20))) << up.err();
   const std::string id = lines(up.out()).at(0).at("quell").at("id").str();
 
@@ -173,8 +179,8 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
 
   ASSERT_TRUE(up.says("generation 2", std::chrono::seconds(20))) << up.err();
   ASSERT_TRUE(within(std::chrono::seconds(10), [&] { return metric(up, "quell_detect_rule_swaps_total") == 1; }));
-  inside("true > " + marker + "a");
-  inside("true > " + marker + "b");
+  open_marker("a");
+  open_marker("b");
   ASSERT_TRUE(up.says(marker + "b", std::chrono::seconds(20))) << up.err();
   size_t told = 0;
   for (const Json& line : lines(up.out())) told += file_of(line) == marker + "a" ? 1 : 0;

@@ -34,9 +34,13 @@ Sandbox::Sandbox(const std::vector<std::string>& wanted, EbpfOptions options) {
   group_ = fmt::format("{}/quell-test-{}-{}", CgroupMounts::find()->v2, getpid(), count++);
   EXPECT_EQ(mkdir(group_.c_str(), 0755), 0) << group_;
   if (options.scope.kind == Scope::Kind::all) options.scope = {Scope::Kind::cgroup, group_, 0};
-  options.interest.assign(kEventCodeCount, wanted == std::vector<std::string>{"*"});
+  if (options.interest.codes.empty())
+    options.interest.codes.assign(kEventCodeCount, wanted == std::vector<std::string>{"*"});
   for (const auto& name : wanted) {
-    if (const SyscallSpec* call = syscall_by_name(name)) options.interest[call->exit] = true;
+    for (const EventCode code : {ev::SIGNALDELIVER_E, ev::PAGE_FAULT_E, ev::SCHEDSWITCH_6_E}) {
+      if (event_spec(code).name == name) options.interest.codes[code] = true;
+    }
+    if (const SyscallSpec* call = syscall_by_name(name)) options.interest.codes[call->exit] = true;
   }
   auto source = open_ebpf(options);
   if (!source) {

@@ -88,8 +88,11 @@ TEST(SensorSystem, IdentityAndProcess) {
 
 TEST(SensorSystem, MemoryAndKernel) {
   NEEDS_SENSOR();
+  EbpfOptions options;
+  options.attach = Attach::together;  // sees also calls that this kernel was built without, such as those on modules
   Sandbox box({"mmap", "munmap", "mprotect", "brk", "mlock", "semget", "semctl", "semop", "bpf", "io_uring_setup",
-               "finit_module", "init_module", "delete_module", "keyctl", "futex"});
+               "finit_module", "init_module", "delete_module", "keyctl", "futex"},
+              options);
   // In memory that is certainly there: a call that fails early has not touched it, and the sensor cannot bring pages
   // in.
   const std::string option = "option=1", module_name = "nothing_like_it", keyring = "quell";
@@ -154,7 +157,9 @@ TEST(SensorSystem, EveryCallHasItsEvent) {
   NEEDS_SENSOR();
   const std::set<std::string> unsafe = {"fork",   "vfork",  "clone",
                                         "clone3", "execve", "execveat"};  // have tests of their own
-  Sandbox box({"*"});
+  EbpfOptions options;
+  options.attach = Attach::together;  // sees also calls that this kernel was built without
+  Sandbox box({"*"}, options);
   std::vector<const SyscallSpec*> calls;
   for (const SyscallSpec& call : kSyscallTable) {
     const bool own = call.exit != ev::GENERIC_X && (call.flags & kScUsed) != 0;
@@ -185,6 +190,37 @@ TEST(SensorSystem, CallsWithoutAnEventAreGeneric) {
     EXPECT_EQ(event->u64("ID"), call->code);
   }
   EXPECT_TRUE(found);
+}
+
+TEST(SensorSystem, SignalsFaultsAndSwitches) {
+  NEEDS_SENSOR();
+  static void* page = nullptr;
+  page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  Sandbox box({"signaldeliver", "page_fault", "switch"});
+  const Events events = box.run([] {
+    signal(SIGUSR1, [](int) {});
+    kill(getpid(), SIGUSR1);
+    *static_cast<volatile char*>(page) = 1;
+    usleep(1000);
+  });
+  const Captured& signal_event = one_of(events, ev::SIGNALDELIVER_E);
+  EXPECT_EQ(signal_event.num("spid"), box.pid());
+  EXPECT_EQ(signal_event.num("dpid"), box.pid());
+  EXPECT_EQ(signal_event.u64("sig"), static_cast<uint64_t>(SIGUSR1));
+  int faults = 0;
+  for (const Captured* fault : all_of(events, ev::PAGE_FAULT_E)) {
+    if (fault->u64("addr") != reinterpret_cast<uint64_t>(page)) continue;
+    ++faults;
+    EXPECT_EQ(fault->u64("error") & 0x1c, 0x14u) << "written by the program";
+    EXPECT_NE(fault->u64("ip"), 0u);
+  }
+  EXPECT_GE(faults, 1);
+  const auto switches = all_of(events, ev::SCHEDSWITCH_6_E);
+  ASSERT_FALSE(switches.empty());
+  EXPECT_EQ(switches.front()->event.tid(), box.pid());
+  EXPECT_GT(switches.front()->u64("vm_size"), 0u);
+  munmap(page, 4096);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "capture/ebpf/call_tracepoints.h"
 #include "needs_sensor.h"
 
 namespace quell::capture::test {
@@ -151,6 +152,42 @@ TEST(SensorWatch, ForeignCallsAreCountedAndNotDecoded) {
   EXPECT_TRUE(all_of(events, ev::SYSCALL_MKDIR_2_X).empty());
 }
 #endif
+
+TEST(SensorWatch, BothFormsSeeTheSame) {
+  NEEDS_SENSOR();
+  EbpfOptions options;
+  options.attach = Attach::singly;
+  if (const auto there = CallTracepoints::open(); !there) GTEST_SKIP() << there.error().str();
+  Sandbox singly({"read", "mkdir", "getppid", "execve"}, options);
+  options.attach = Attach::together;
+  options.scope = {Scope::Kind::cgroup, singly.group(), 0};
+  Sandbox together({"read", "mkdir", "getppid", "execve"}, options);
+  const Events first = singly.run([] {
+    char byte = 0;
+    touch_root();
+    mkdir("/nowhere/x", 0755);
+    syscall(SYS_getppid);
+    const int fd = open("/dev/null", O_RDONLY);
+    if (read(fd, &byte, 1) < 0) _exit(1);
+    close(fd);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      execl("/no/such/program", "x", nullptr);
+      execl("/bin/true", "true", nullptr);
+    }
+    waitpid(pid, nullptr, 0);
+  });
+  const Events second = together.collect();
+  const auto story = [](const Events& events) {
+    std::vector<std::string> out;
+    for (const auto& event : events) {
+      out.push_back(fmt::format("{} {} {}", event->event.spec().id, event->event.tid(), event->event.param(0).i64()));
+    }
+    return out;
+  };
+  EXPECT_GT(first.size(), 20u);
+  EXPECT_EQ(story(first), story(second));
+}
 
 TEST(SensorWatch, LossesAreCountedPerEvent) {
   NEEDS_SENSOR();

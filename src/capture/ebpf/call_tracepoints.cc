@@ -71,10 +71,8 @@ class Turn {
 
 // In a forked child, maybe of a process with threads: system calls only.
 [[noreturn]] void detach_and_end(const int* events, size_t count) {
-  setsid();
-  if (fork() != 0) _exit(0);  // its child belongs to init
-  prctl(PR_SET_NAME, "quell-detach");
-  // Nothing else of ours may live longer because of us: sockets, pipes, locks. `events` ascend.
+  // Nothing else of ours may live longer because of us: sockets, pipes, locks. `events` ascend. We wait for this child,
+  // so all of that is gone before we are.
   unsigned next = 0;
   for (size_t i = 0; i < count; ++i) {
     const auto fd = static_cast<unsigned>(events[i]);
@@ -82,6 +80,9 @@ class Turn {
     next = fd + 1;
   }
   close_range(next, ~0u, 0);
+  setsid();
+  if (fork() != 0) _exit(0);  // its child belongs to init
+  prctl(PR_SET_NAME, "quell-detach");
   for (size_t i = 0; i < count; ++i) {
     {
       const Turn turn;

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "bpf/wire.h"
+#include "capture/ebpf/opened_name.h"
 #include "capture/ebpf/programs.h"
 #include "capture/ebpf/ring_reader.h"
 
@@ -28,6 +29,7 @@ namespace {
 constexpr size_t kBatchEvents = 8192;
 constexpr uint64_t kClockCheckNs = 1'000'000'000;
 constexpr int64_t kClockStepNs = 1'000'000;
+constexpr uint32_t kNoOpenFlag = 1u << 31;  // a bit that no event has among its flags
 
 uint64_t now_ns(clockid_t clock) {
   timespec time{};
@@ -123,13 +125,15 @@ class Sensor final : public LiveSource {
   const Snapshot& snapshot() const override { return snapshot_; }
   Result<Pull> fill(EventBatch& batch, uint64_t timeout_ns) override;
   SourceCounters counters() const override;
-  Result<void> set_interest(const std::vector<bool>& interest) override;
+  Result<void> set_interest(const Interest& interest) override;
   std::vector<std::pair<EventCode, uint64_t>> losses() const override;
 
  private:
   Result<void> load(const EbpfOptions& options);
   Result<void> mark_processes(const EbpfOptions& options);
   size_t take(EventBatch& batch);
+  void append_with_true_name(EventBatch& batch, std::span<const uint8_t> bytes, std::span<const uint8_t> path,
+                             uint16_t cpu);
   void follow_clock(uint64_t now);
   sensor_bpf& shared() const { return programs_->shared(); }
   template <typename Visit>
@@ -142,7 +146,7 @@ class Sensor final : public LiveSource {
   int cpus_ = 1;
   uint64_t coalesce_ns_ = 0;
   uint64_t last_drain_ns_ = 0, clock_checked_ns_ = 0;
-  uint64_t events_ = 0, faults_ = 0, malformed_ = 0;
+  uint64_t events_ = 0, faults_ = 0, renamed_ = 0, malformed_ = 0;
 };
 
 Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
@@ -167,6 +171,7 @@ Sensor::~Sensor() {
   // Programs on tracepoints of single calls stay a little longer than we do; they find nothing wanted.
   if (programs_) {
     for (auto& wanted : programs_->shared().bss->wanted_calls) wanted = 0;
+    for (auto& wanted : programs_->shared().bss->wanted_tracepoints) wanted = 0;
   }
   if (epoll_fd_ >= 0) close(epoll_fd_);
 }
@@ -218,15 +223,46 @@ Result<void> Sensor::mark_processes(const EbpfOptions& options) {
   return {};
 }
 
-Result<void> Sensor::set_interest(const std::vector<bool>& interest) {
+Result<void> Sensor::set_interest(const Interest& interest) {
+  auto& memory = *shared().bss;
+  memory.may_drop_files = !interest.plain_files_matter;
   std::vector<const SyscallSpec*> calls;
   for (const SyscallSpec& call : kSyscallTable) {
     if (call.x86_64 < 0 || call.x86_64 >= kMaxSyscalls) continue;
-    const auto code = static_cast<size_t>(call.exit);
-    const bool asked = code < interest.size() && interest[code];
-    const bool state = call.exit != ev::GENERIC_X && event_spec(call.exit).has(kEvModifiesState);
-    shared().bss->wanted_calls[call.x86_64] = asked || state;
+    const bool generic = call.exit == ev::GENERIC_X;
+    const bool state = !generic && event_spec(call.exit).has(kEvModifiesState);
+    const bool asked = generic ? interest.wants_generic(call.code) : interest.wants(call.exit);
+    Need need = asked ? interest.need(call.exit) : Need{};
+    if (state) {
+      // What nobody asked for still keeps the tables; a call that failed changed nothing in them. With filters, that
+      // is.
+      const bool opens = opens_file(call.exit), may_fail_unseen = opens || call.exit == ev::SYSCALL_CLOSE_X;
+      if (!asked && !interest.needs.empty()) need = {0, 0};
+      if (!opens || interest.plain_files_matter) need.on_success = Need::kAlways;
+      if (!may_fail_unseen) need.on_failure = Need::kAlways;
+      // The kernel looks at the flags to see that a file is a plain one.
+      if (opens && need.on_success == 0) need.on_success = kNoOpenFlag;
+    }
+    memory.need_success[call.x86_64] = need.on_success;
+    memory.need_failure[call.x86_64] = need.on_failure;
+    memory.wanted_calls[call.x86_64] = asked || state;
     if (asked || state) calls.push_back(&call);
+  }
+  struct {
+    EventCode code;
+    int index;
+    const char* program;
+  } const tracepoints[] = {
+      {ev::SIGNALDELIVER_E, kTracepointSignal, "on_signal"},
+      {ev::PAGE_FAULT_E, kTracepointFault, "on_fault"},
+      {ev::SCHEDSWITCH_6_E, kTracepointSwitch, "on_switch"},
+  };
+  for (const auto& [code, index, program] : tracepoints) {
+    memory.wanted_tracepoints[index] = interest.wants(code);
+    if (!interest.wants(code)) continue;
+    if (const auto added = programs_->add_tracepoint(program); !added) {
+      log::warn("capture", "events of the type {} will not be seen: {}", event_spec(code).name, added.error().str());
+    }
   }
   return programs_->add_calls(calls);
 }
@@ -240,6 +276,18 @@ void Sensor::follow_clock(uint64_t now) {
   if (drift > kClockStepNs || drift < -kClockStepNs) shared().bss->boot_offset_ns = offset;
 }
 
+// The name that the process gave stays if it leads to the file that was opened (a symbolic link does). Otherwise the
+// path of that file is told, which nobody but the kernel can write.
+void Sensor::append_with_true_name(EventBatch& batch, std::span<const uint8_t> bytes, std::span<const uint8_t> path,
+                                   uint16_t cpu) {
+  Event event;
+  std::string_view told(reinterpret_cast<const char*>(path.data()), path.size());
+  told = told.substr(0, told.find('\0'));  // empty: a pipe or the like, or too deep to tell
+  if (told.empty() || !Event::parse(bytes, event) || leads_to_opened_file(event, told)) return batch.append(bytes, cpu);
+  ++renamed_;
+  batch.append(with_name(event, told), cpu);
+}
+
 size_t Sensor::take(EventBatch& batch) {
   return ring_->drain([&](std::span<const uint8_t> record) {
     if (batch.size() >= kBatchEvents) return false;
@@ -251,7 +299,12 @@ size_t Sensor::take(EventBatch& batch) {
       return true;
     }
     if (head.flags & kWireFault) ++faults_;
-    batch.append(record.subspan(kWirePrefix, head.len), static_cast<uint16_t>(head.cpu));
+    const auto event = record.subspan(kWirePrefix, head.len);
+    if (head.flags & kWireOtherName) {
+      append_with_true_name(batch, event, record.subspan(kWirePrefix + head.len), static_cast<uint16_t>(head.cpu));
+    } else {
+      batch.append(event, static_cast<uint16_t>(head.cpu));
+    }
     return true;
   });
 }
@@ -299,6 +352,7 @@ SourceCounters Sensor::counters() const {
   SourceCounters out;
   out.events = events_;
   out.lost_fault = faults_;
+  out.names_from_kernel = renamed_;
   out.malformed = malformed_;
   out.lost_ring_full = memory.losses.count;
   out.first_loss_ns = memory.losses.first_ns;

@@ -13,6 +13,7 @@
 #include "capture/ebpf/scope.h"
 #include "capture/source.h"
 #include "model/event_schema.h"
+#include "model/interest.h"
 #include "model/snapshot.h"
 
 namespace quell::capture {
@@ -25,9 +26,9 @@ enum class Attach { automatic, singly, together };
 struct EbpfOptions {
   Scope scope;
   Attach attach = Attach::automatic;
-  /// Event codes that somebody wants, indexed by EventCode. What keeps the tables true (kEvModifiesState) is captured
-  /// in any case.
-  std::vector<bool> interest;
+  /// What somebody wants. Events that keep the tables true (kEvModifiesState) are captured in any case, but for those
+  /// that Interest::needs rules out and that the tables can do without.
+  Interest interest;
   /// Children of this process are not reported either (Quell itself never is).
   bool exclude_children = false;
   /// Bytes of data in read, write, send and receive events; at most 4095.
@@ -44,7 +45,7 @@ struct EbpfOptions {
 class LiveSource : public EventSource {
  public:
   /// Replaces what is wanted; takes effect at once. Same thread as fill().
-  virtual Result<void> set_interest(const std::vector<bool>& interest) = 0;
+  virtual Result<void> set_interest(const Interest& interest) = 0;
   /// Events lost because the ring was full, by event code; only codes that lost any.
   virtual std::vector<std::pair<EventCode, uint64_t>> losses() const = 0;
 };

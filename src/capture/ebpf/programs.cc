@@ -150,6 +150,22 @@ Result<void> Programs::attach_tasks() {
   return {};
 }
 
+void Programs::Detach::operator()(bpf_link* link) const { bpf_link__destroy(link); }
+
+Result<void> Programs::add_tracepoint(const char* program) {
+  if (has_tracepoint_.contains(program)) return {};
+  const Listening listening;
+  QUELL_TRY(Object object, open_object());
+  const sensor_bpf* loaded = object.get();
+  bpf_program* found = bpf_object__find_program_by_name(loaded->obj, program);
+  QUELL_CHECK(load_object(std::move(object), {found}));
+  bpf_link* link = bpf_program__attach(found);
+  if (link == nullptr) return load_error(errno, "attach the sensor to a tracepoint");
+  links_.emplace_back(link);
+  has_tracepoint_.insert(program);
+  return {};
+}
+
 Result<void> Programs::add_calls(const std::vector<const SyscallSpec*>& calls) {
   std::vector<const SyscallSpec*> missing;
   for (const SyscallSpec* call : calls) {

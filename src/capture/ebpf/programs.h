@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -27,6 +29,8 @@ class Programs {
   Result<void> attach_tasks();
   /// Loads and attaches the programs of those calls that have none yet, by SyscallSpec.
   Result<void> add_calls(const std::vector<const SyscallSpec*>& calls);
+  /// Loads and attaches the program of an event that is no call; nothing if it runs already. Errors: unsupported.
+  Result<void> add_tracepoint(const char* program);
 
   sensor_bpf& shared() { return *objects_.front(); }
   const sensor_bpf& shared() const { return *objects_.front(); }
@@ -44,6 +48,11 @@ class Programs {
   std::vector<Object> objects_;  // the first has the maps, the others share them
   std::optional<CallTracepoints> tracepoints_;
   std::vector<bool> has_call_;  // by x86-64 number: its program is loaded and runs
+  struct Detach {
+    void operator()(bpf_link* link) const;
+  };
+  std::vector<std::unique_ptr<bpf_link, Detach>> links_;  // of single tracepoints; before objects_ go
+  std::set<std::string> has_tracepoint_;
   Settings configure_;
 };
 

@@ -1,0 +1,49 @@
+#pragma once
+// What somebody wants to see of the events, told to a source that can leave the rest out. Always an over-approximation:
+// a source may deliver more, and whoever asks must say yes to what it cannot judge.
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "model/event_schema.h"
+
+namespace quell {
+
+/// When an exit event is wanted, by the sign of its return value and, for events that open files, by its flags (as
+/// events carry them): if any bit of the mask is set in them. kAlways needs no look at flags, 0 is never.
+struct Need {
+  static constexpr uint32_t kAlways = ~uint32_t{0};
+  uint32_t on_success = kAlways;
+  uint32_t on_failure = kAlways;
+  bool operator==(const Need&) const = default;
+};
+
+struct Interest {
+  Interest() = default;
+  /// Those events, without further conditions.
+  Interest(std::vector<bool> wanted) : codes(std::move(wanted)) {}  // NOLINT: a list of events is an interest
+
+  /// By EventCode. What keeps the tables true is delivered in any case, within the bounds below.
+  std::vector<bool> codes;
+  /// Calls without an event of their own, by SyscallSpec::code; empty: all of them. Counts if codes[GENERIC_X].
+  std::vector<bool> generic_calls;
+  /// By EventCode; empty: always. For events that keep the tables true the source may only follow it where they stay
+  /// true: failed calls, and plain files under `plain_files_matter`.
+  std::vector<Need> needs;
+  /// Somebody asks other events than opens about their descriptor, so every opened file must be known.
+  bool plain_files_matter = true;
+
+  bool wants(EventCode code) const { return code < codes.size() && codes[code]; }
+  bool wants_generic(uint16_t call) const {
+    return wants(ev::GENERIC_X) && (generic_calls.empty() || (call < generic_calls.size() && generic_calls[call]));
+  }
+  Need need(EventCode code) const { return code < needs.size() ? needs[code] : Need{}; }
+};
+
+/// The calls that open a file by its name, and whose flags a Need may ask about (creat has none).
+constexpr bool opens_file(EventCode code) {
+  return code == ev::SYSCALL_OPEN_X || code == ev::SYSCALL_OPENAT_2_X || code == ev::SYSCALL_OPENAT2_X ||
+         code == ev::SYSCALL_CREAT_X;
+}
+
+}  // namespace quell

@@ -1,0 +1,179 @@
+// The same load seen by two sensors, one that leaves out what no rule looks at: the same detections from fewer events.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "apps/quell/evaluator.h"
+#include "apps/quell/live_tables.h"
+#include "apps/quell/rules.h"
+#include "needs_sensor.h"
+
+namespace quell::capture::test {
+namespace {
+
+struct Folder {
+  Folder() {
+    char name[] = "/tmp/quell-filter-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+const std::string& folder() {
+  static const Folder made;
+  return made.path;
+}
+
+void shell(const char* command) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    execl("/bin/sh", "sh", "-c", command, nullptr);
+    _exit(127);
+  }
+  waitpid(pid, nullptr, 0);
+}
+
+// Descriptors of files, sockets and directories that take each other's numbers, and things that rules look for.
+void load() {
+  if (chdir(folder().c_str()) != 0) _exit(2);
+  for (int i = 0; i < 50; ++i) {
+    const int file = open("/etc/hostname", O_RDONLY);
+    close(file);
+    const int socket_there = socket(AF_INET, SOCK_DGRAM, 0);  // the number the file had
+    const int again = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+    dup2(again, socket_there);
+    close(again);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(9);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int next = socket(AF_INET, SOCK_DGRAM, 0);
+    if (connect(next, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) _exit(3);
+    dup2(next, socket_there);
+    close(socket_there);
+    close(next);
+    close(open("/no/such/file", O_RDONLY));
+    close(open("written", O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    const int directory = open(".", O_RDONLY | O_DIRECTORY);
+    close(openat(directory, "written", O_WRONLY));
+    close(openat(directory, "written", O_RDONLY));
+    close(directory);
+  }
+  shell(
+      "cat /etc/shadow > /dev/null; cp /etc/hostname copied; ln -sf /etc/shadow link; rm -f written; "
+      "mkdir -p deep/er && cd deep/er && echo x > here && cat here; chmod +x here; ./here; find / -maxdepth 1 > "
+      "/dev/null");
+}
+
+struct Seen {
+  std::multiset<std::string> detections;
+  size_t events = 0;
+};
+
+Seen judge(const Events& events, const cli::LoadedRules& rules, const Snapshot& snapshot) {
+  Seen seen;
+  seen.events = events.size();
+  enrich::StateTables tables{enrich::Options{}};
+  detect::Engine engine(rules.program);
+  cli::EvaluatorOptions options;
+  options.on_detection = [&](Detection&& detection) {
+    seen.detections.insert(detection.rule + " pid " + std::to_string(detection.process.pid) + ": " + detection.message);
+  };
+  cli::Evaluator evaluator(tables, engine, options);
+  evaluator.load(snapshot);
+  EventBatch batch;
+  for (const auto& event : events) batch.append(event->bytes, event->cpu);
+  evaluator.run(batch);
+  return seen;
+}
+
+void compare(const std::vector<std::string>& files, size_t at_least) {
+  detect::EngineOptions options;
+  options.match_all = true;
+  const auto rules = cli::load_rules({.paths = files}, options, false);
+  ASSERT_TRUE(rules) << rules.error().str();
+  const auto snapshot = cli::scan_machine();
+  ASSERT_TRUE(snapshot);
+  EbpfOptions everything;
+  everything.interest = Interest(detect::wanted_event_codes(*(*rules)->program));
+  Sandbox all({}, everything);
+  EbpfOptions filtered;
+  filtered.scope = {Scope::Kind::cgroup, all.group(), 0};
+  filtered.interest = (*rules)->interest();
+  Sandbox few({}, filtered);
+  const Seen with_all = judge(all.run(load), **rules, *snapshot), with_few = judge(few.collect(), **rules, *snapshot);
+  EXPECT_EQ(with_few.detections, with_all.detections);
+  EXPECT_GE(with_all.detections.size(), at_least);
+  EXPECT_LT(with_few.events, with_all.events);
+  printf("%zu of %zu events, %zu detections\n", with_few.events, with_all.events, with_all.detections.size());
+  EXPECT_EQ(all.source().counters().lost(), 0u);
+  EXPECT_EQ(few.source().counters().lost(), 0u);
+}
+
+TEST(SensorFilter, WritesOnly) {
+  NEEDS_SENSOR();
+  const std::string file = folder() + "/writes.yaml";
+  std::ofstream(file) << R"(
+- rule: written
+  desc: a file is written below the folder
+  condition: evt.type in (open, openat, openat2) and evt.is_open_write=true and fd.typechar=f and fd.num>=0
+  output: "%fd.name %proc.name %evt.res"
+  priority: INFO
+- rule: moved
+  desc: a directory is changed to
+  condition: evt.type=chdir and evt.rawres>=0
+  output: "%proc.cwd %proc.name"
+  priority: INFO
+- rule: connected
+  desc: a connection
+  condition: evt.type=connect and evt.res=SUCCESS and fd.sport=9
+  output: "%proc.name"
+  priority: INFO
+)";
+  compare({file}, 150);
+}
+
+TEST(SensorFilter, SocketsThatAreDuplicated) {
+  NEEDS_SENSOR();
+  const std::string file = folder() + "/dup.yaml";
+  std::ofstream(file) << R"(
+- rule: duplicated
+  desc: a socket takes another number
+  condition: evt.type in (dup, dup2, dup3) and fd.type in (ipv4, ipv6)
+  output: "%fd.name %fd.type %evt.args"
+  priority: INFO
+- rule: written
+  desc: a file is written
+  condition: evt.type=openat and evt.is_open_write=true and evt.failed=false
+  output: "%fd.name"
+  priority: INFO
+)";
+  compare({file}, 50);
+}
+
+TEST(SensorFilter, ShippedRules) {
+  NEEDS_SENSOR();
+  compare({std::string(QUELL_SOURCE_DIR) + "/content/rules"}, 1);
+}
+
+TEST(SensorFilter, UpstreamRules) {
+  NEEDS_SENSOR();
+  const char* data = std::getenv("QUELL_TEST_DATA");
+  if (data == nullptr) GTEST_SKIP() << "QUELL_TEST_DATA does not name the folder of upstream rules";
+  const std::string rules = std::string(data) + "/falco-rules/";
+  compare({rules + "falco_rules.yaml", rules + "falco-incubating_rules.yaml", rules + "falco-sandbox_rules.yaml"}, 1);
+}
+
+}  // namespace
+}  // namespace quell::capture::test
