@@ -56,13 +56,19 @@ bool is_normal_path(std::string_view path) {
   return true;
 }
 
-std::string absolute_path(std::string_view directory, std::string_view name) {
+void absolute_path(std::string_view directory, std::string_view name, std::string& out) {
   const bool is_absolute = !name.empty() && name.front() == '/';
-  if ((is_absolute ? name.size() : directory.size() + name.size() + 1) > kMaxPath) return std::string(kPathTooLong);
-  if (is_absolute && is_normal_path(name)) return std::string(name);
+  if ((is_absolute ? name.size() : directory.size() + name.size() + 1) > kMaxPath) {
+    out = kPathTooLong;
+    return;
+  }
+  if (is_absolute && is_normal_path(name)) {
+    out = name;
+    return;
+  }
   if (is_absolute) directory = {};
 
-  std::string out;
+  out.clear();
   out.reserve(directory.size() + name.size() + 2);
   size_t floor = 0;
   if (directory.substr(0, kUnknownDirectory.size()) == kUnknownDirectory) {
@@ -74,6 +80,11 @@ std::string absolute_path(std::string_view directory, std::string_view name) {
   fold(directory, out, floor, rooted);
   fold(name, out, floor, rooted);
   if (out.empty() && rooted) out = "/";
+}
+
+std::string absolute_path(std::string_view directory, std::string_view name) {
+  std::string out;
+  absolute_path(directory, name, out);
   return out;
 }
 

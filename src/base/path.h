@@ -20,5 +20,7 @@ bool is_normal_path(std::string_view path);
 /// empty directory a relative name stays relative and keeps its leading "..". A result longer than kMaxPath becomes
 /// kPathTooLong.
 std::string absolute_path(std::string_view directory, std::string_view name);
+/// The same into `out`, whose memory is used again. `out` must not hold what the views look at.
+void absolute_path(std::string_view directory, std::string_view name, std::string& out);
 
 }  // namespace quell

@@ -242,14 +242,14 @@ Value abspath(const Extract& x, const FieldArg& a) {
   const Event& event = x.event();
   // The kernel gives a handle's path only for an open that worked.
   if (event.code() == ev::SYSCALL_OPEN_BY_HANDLE_AT_X)
-    return x.context.result.value_or(-1) > 0 ? text_in(x, absolute_path("", event.param(3).text())) : Value{};
+    return x.context.result.value_or(-1) > 0 ? path_in(x, "", event.param(3).text()) : Value{};
   for (const Sides& sides : kSides) {
     if (sides.code != event.code()) continue;
     const bool dest = a.text == "dst";
     const Param dirfd = event.param(static_cast<size_t>(dest ? sides.dest_dirfd : sides.dirfd));
     const std::string_view name = event.param(static_cast<size_t>(dest ? sides.dest_path : sides.path)).text();
     if (name.empty() || dirfd.empty()) return {};
-    return text_in(x, absolute_path(directory_of(x, dirfd.i64()), name));
+    return path_in(x, directory_of(x, dirfd.i64()), name);
   }
   return {};
 }

@@ -93,13 +93,12 @@ Value name_from_event(X x, bool raw) {
       if (raw) return Value::text(name);
       const std::string_view directory = name[0] == '/' ? std::string_view{} : directory_of(x, event.param(1).i64());
       if (name[0] != '/' && directory.empty()) return {};
-      return text_in(x, absolute_path(directory, name));
+      return path_in(x, directory, name);
     }
     case ev::SYSCALL_OPEN_BY_HANDLE_AT_X: {
       const std::string_view path = event.param(3).text();
-      if (path.empty() || path[0] == '/')
-        return raw ? Value::text(path) : text_in(x, path.empty() ? path : absolute_path("", path));
-      return text_in(x, absolute_path(x.thread()->group().cwd, path));
+      if (path.empty() || path[0] == '/') return raw || path.empty() ? Value::text(path) : path_in(x, "", path);
+      return path_in(x, x.thread()->group().cwd, path);
     }
     default: return Value::text("");
   }

@@ -56,7 +56,7 @@ Value path_text(const Extract& x, const Path& path, bool raw) {
   const std::string_view name = x.event().param(static_cast<size_t>(path.param)).text();
   if (name.empty()) return {};  // it could not be read
   if (raw) return Value::text(name);
-  if (name[0] == '/') return text_in(x, absolute_path("", name));
+  if (name[0] == '/') return path_in(x, "", name);
   const int64_t dirfd = path.dirfd < 0 ? -100 : x.event().param(static_cast<size_t>(path.dirfd)).i64();
   std::string_view directory = "<UNKNOWN>";
   switch (path.join) {
@@ -72,7 +72,7 @@ Value path_text(const Extract& x, const Path& path, bool raw) {
       break;
     case Join::unknown: break;
   }
-  return text_in(x, absolute_path(directory, name));
+  return path_in(x, directory, name);
 }
 
 template <Path Row::*kWhich, bool kRaw>

@@ -10,6 +10,15 @@ namespace quell::detect {
 
 inline Value text_in(const Extract& x, std::string_view text) { return Value::text(x.arena.copy(text)); }
 
+/// absolute_path() as a value. Most names are absolute and normal already: these are shown where they lie, in the
+/// event.
+inline Value path_in(const Extract& x, std::string_view directory, std::string_view name) {
+  if (is_normal_path(name)) return Value::text(name);
+  thread_local std::string path;  // keeps its memory, so that evaluation allocates nothing
+  absolute_path(directory, name, path);
+  return text_in(x, path);
+}
+
 template <typename... Args>
 Value format_in(const Extract& x, fmt::format_string<Args...> format, Args&&... args) {
   fmt::basic_memory_buffer<char, 512> buffer;
