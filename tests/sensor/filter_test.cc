@@ -16,6 +16,7 @@
 #include "apps/quell/evaluator.h"
 #include "apps/quell/live_tables.h"
 #include "apps/quell/rules.h"
+#include "capture/ebpf/call_tracepoints.h"
 #include "needs_sensor.h"
 
 namespace quell::capture::test {
@@ -111,6 +112,7 @@ void compare(const std::vector<std::string>& files, size_t at_least, size_t left
   EbpfOptions filtered;
   filtered.scope = {Scope::Kind::cgroup, all.group(), 0};
   filtered.interest = (*rules)->interest();
+  if (CallTracepoints::open()) filtered.attach = Attach::singly;
   Sandbox few({}, filtered);
   const Seen with_all = judge(all.run(load), **rules, *snapshot), with_few = judge(few.collect(), **rules, *snapshot);
   EXPECT_EQ(with_few.detections, with_all.detections);

@@ -42,6 +42,9 @@ Sandbox::Sandbox(const std::vector<std::string>& wanted, EbpfOptions options) {
     }
     if (const SyscallSpec* call = syscall_by_name(name)) options.interest.codes[call->exit] = true;
   }
+  // Programs on single tracepoints linger for seconds after each sensor, and there is room for few: whoever is about
+  // that form asks for it. SensorWatch.BothFormsSeeTheSame stands for the rest.
+  if (options.attach == Attach::automatic) options.attach = Attach::together;
   auto source = open_ebpf(options);
   if (!source) {
     ADD_FAILURE() << source.error().str();

@@ -1,6 +1,7 @@
 // What is watched, what is not, what is lost, and what is refused.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +20,16 @@
 
 namespace quell::capture::test {
 namespace {
+
+int do_nothing_program() {
+  const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  bpf_attr attributes{};
+  attributes.prog_type = BPF_PROG_TYPE_TRACEPOINT;
+  attributes.insns = reinterpret_cast<uint64_t>(code);
+  attributes.insn_cnt = std::size(code);
+  attributes.license = reinterpret_cast<uint64_t>("GPL");
+  return static_cast<int>(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes));
+}
 
 void touch_root() { close(open("/", O_RDONLY | O_DIRECTORY)); }
 
@@ -266,6 +277,34 @@ TEST(SensorWatch, Refusals) {
   options.scope = {Scope::Kind::cgroup, "/", 0};
   options.scan = []() -> Result<Snapshot> { return Error{Code::io, "the scan failed", {}}; };
   EXPECT_EQ(open_ebpf(options).error().code, Code::io);
+}
+
+// The kernel takes 64 programs on a tracepoint; where a sensor finds no room it sees calls the other way. On a
+// tracepoint that no other sensor is likely to want.
+TEST(SensorWatch, CrowdedTracepoints) {
+  NEEDS_SENSOR();
+  if (const auto there = CallTracepoints::open(); !there) GTEST_SKIP() << there.error().str();
+  const Sandbox group;
+  EbpfOptions options;
+  options.scope = {Scope::Kind::cgroup, group.group(), 0};
+  options.interest.codes.resize(kEventCodeCount);
+  options.interest.codes[ev::SYSCALL_QUOTACTL_X] = true;
+  std::vector<CallTracepoints> crowd;
+  for (int i = 0; i < 65; ++i) {
+    auto tracepoints = CallTracepoints::open();
+    ASSERT_TRUE(tracepoints);
+    const int program = do_nothing_program();  // one of its own each time: none may be there twice
+    ASSERT_GE(program, 0);
+    const bool attached = static_cast<bool>(tracepoints->attach({{"quotactl", program}}));
+    close(program);
+    if (!attached) break;
+    crowd.push_back(std::move(*tracepoints));
+  }
+  EXPECT_LT(crowd.size(), 65u);
+  options.attach = Attach::singly;
+  EXPECT_FALSE(open_ebpf(options));
+  options.attach = Attach::automatic;
+  EXPECT_TRUE(open_ebpf(options));
 }
 
 TEST(SensorWatch, WithoutPrivilege) {

@@ -95,6 +95,15 @@ class Lock {
   _exit(0);
 }
 
+void detach_later(std::vector<int> events) {
+  if (events.empty()) return;
+  std::sort(events.begin(), events.end());
+  const pid_t child = fork();
+  if (child == 0) detach_and_end(events.data(), events.size());
+  for (const int fd : events) close(fd);
+  if (child > 0) waitpid(child, nullptr, 0);
+}
+
 }  // namespace
 
 Result<CallTracepoints> CallTracepoints::open() {
@@ -112,12 +121,7 @@ CallTracepoints::CallTracepoints(CallTracepoints&& other) noexcept
 
 CallTracepoints::~CallTracepoints() {
   if (directory_fd_ >= 0) close(directory_fd_);
-  if (events_.empty()) return;
-  std::sort(events_.begin(), events_.end());
-  const pid_t child = fork();
-  if (child == 0) detach_and_end(events_.data(), events_.size());
-  for (const int fd : events_) close(fd);
-  if (child > 0) waitpid(child, nullptr, 0);
+  detach_later(std::move(events_));
 }
 
 int CallTracepoints::id_of(std::string_view call) const {
@@ -150,7 +154,7 @@ Result<void> CallTracepoints::attach(const std::vector<Attachment>& attachments)
     if (fd >= 0) events_.push_back(fd);
     if (fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_BPF, wanted.program_fd) == 0) continue;
     const int number = errno;
-    for (size_t i = before; i < events_.size(); ++i) close(events_[i]);
+    detach_later({events_.begin() + static_cast<std::ptrdiff_t>(before), events_.end()});
     events_.resize(before);
     return errno_error(number, fmt::format("cannot attach to the tracepoint of {}", wanted.call));
   }

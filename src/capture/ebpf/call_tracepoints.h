@@ -26,7 +26,8 @@ class CallTracepoints {
     std::string_view call;
     int program_fd;
   };
-  /// All of them or none. Errors: those of the kernel.
+  /// All of them or none. Errors: those of the kernel, which puts at most 64 programs on one tracepoint, those that are
+  /// being taken off among them.
   Result<void> attach(const std::vector<Attachment>& attachments);
 
  private:

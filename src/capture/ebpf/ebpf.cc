@@ -129,6 +129,7 @@ class Sensor final : public LiveSource {
   std::vector<std::pair<EventCode, uint64_t>> losses() const override;
 
  private:
+  Result<void> start(const EbpfOptions& options);
   Result<void> load(const EbpfOptions& options);
   Result<void> mark_processes(const EbpfOptions& options);
   size_t take(EventBatch& batch);
@@ -157,14 +158,28 @@ Result<std::unique_ptr<LiveSource>> Sensor::open(const EbpfOptions& options) {
   }
   QUELL_CHECK(check_kernel());
   auto sensor = std::make_unique<Sensor>();
-  QUELL_CHECK(sensor->load(options));
-  // Births before calls, so that no call of an unknown child can come first.
-  QUELL_CHECK(sensor->programs_->attach_tasks());
-  QUELL_CHECK(sensor->set_interest(options.interest));
+  auto started = sensor->start(options);
+  if (!started && options.attach == Attach::automatic && sensor->programs_ && sensor->programs_->is_singly()) {
+    log::warn("capture",
+              "calls cannot be traced one by one ({}); one program sees all of them, which costs every call more",
+              started.error().str());
+    EbpfOptions together = options;
+    together.attach = Attach::together;
+    sensor = std::make_unique<Sensor>();
+    started = sensor->start(together);
+  }
+  if (!started) return started.error();
   if (options.scan) {
     QUELL_TRY(sensor->snapshot_, options.scan());
   }
   return std::unique_ptr<LiveSource>(std::move(sensor));
+}
+
+Result<void> Sensor::start(const EbpfOptions& options) {
+  QUELL_CHECK(load(options));
+  // Births before calls, so that no call of an unknown child can come first.
+  QUELL_CHECK(programs_->attach_tasks());
+  return set_interest(options.interest);
 }
 
 Sensor::~Sensor() {
