@@ -103,13 +103,16 @@ class Composer {
   Mark mark(const yaml_mark_t& from) const {
     const auto& starts = file_->line_starts_;
     const auto line = static_cast<uint32_t>(std::min<size_t>(from.line, starts.size() - 1));
-    size_t offset = starts[line];
+    // A list of many values may stand on one line: counting goes on where it was.
+    const bool goes_on = last_.line == line && last_.column <= from.column;
+    size_t offset = goes_on ? last_.offset : starts[line];
     const std::string& text = file_->text_;
-    for (size_t left = from.column; left > 0 && offset < text.size(); --left) {
+    for (size_t left = from.column - (goes_on ? last_.column : 0); left > 0 && offset < text.size(); --left) {
       ++offset;
       while (offset < text.size() && (static_cast<uint8_t>(text[offset]) & 0xC0) == 0x80) ++offset;
     }
-    return {static_cast<uint32_t>(offset), line, static_cast<uint32_t>(from.column)};
+    last_ = {static_cast<uint32_t>(offset), line, static_cast<uint32_t>(from.column)};
+    return last_;
   }
 
   Error syntax_error(const yaml_parser_t& parser) const {
@@ -265,6 +268,7 @@ class Composer {
   size_t count_ = 0;
   std::vector<Frame> open_;
   std::unordered_map<std::string, const Node*> anchors_;
+  mutable Mark last_{0, UINT32_MAX, 0};  // what mark() gave last
 };
 
 Result<std::shared_ptr<const File>> parse(std::string name, std::string text, DuplicateKeys duplicate_keys,

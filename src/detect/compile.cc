@@ -142,16 +142,18 @@ void make_plans(const RuleSet& rules, const std::vector<NodeId>& roots, Graph& g
 }
 
 void index_texts(Program& program) {
-  program.indexes.resize(program.subjects.size());
   std::vector<bool> is_looked_up(program.predicates.size(), false);
   for (const Lookup& lookup : program.lookups)
     for (const uint32_t leaf : lookup.leaves) is_looked_up[leaf] = true;
-  for (size_t i = 0; i < program.subjects.size(); ++i) {
-    if (program.subjects[i].kind != Subject::Kind::text) continue;
-    for (const uint32_t leaf : program.subjects[i].leaves)
-      if (is_looked_up[leaf]) program.indexes[i].add(program.predicates[leaf]);
-    program.indexes[i].freeze();
+  for (Subject& subject : program.subjects) {
+    if (subject.kind != Subject::Kind::text && subject.kind != Subject::Kind::path) continue;
+    subject.first_index = static_cast<uint32_t>(program.indexes.size());
+    program.indexes.resize(program.indexes.size() + subject.operands.size());
+    for (const uint32_t leaf : subject.leaves)
+      if (is_looked_up[leaf])
+        program.indexes[subject.first_index + program.predicates[leaf].operand].add(program.predicates[leaf]);
   }
+  for (TextIndex& index : program.indexes) index.freeze();
 }
 
 std::atomic<uint64_t> g_next_program{1};

@@ -61,6 +61,13 @@ class Key {
   std::string_view view_;
 };
 
+/// What fd.directory and fd.filename depend on besides fd.name; below 4.
+uint32_t kind_of_path(const Extract& x) {
+  const Fd* fd = x.context.fd;
+  if (fd == nullptr) return 0;
+  return fd->type == FdType::directory ? 1 : fd->is_file() ? 2 : 3;
+}
+
 /// Who the ancestors are, and in which version: equal as long as no field of theirs has changed.
 uint64_t ancestry_of(const Thread& thread, const StateView& state) {
   constexpr int kMaxAncestors = 64;  // as many as fields look at
@@ -119,26 +126,38 @@ bool Engine::Impl::formula_holds(NodeId id) const {
   return false;
 }
 
-// The constants that the value holds are few: only the formulas that they occur in differ from the answer for a value
-// that holds none.
-const Word* Engine::Impl::find_answer(const Lookup& lookup, const Value& value) {
+/// Which of the subject's predicates hold; into `leaves`.
+void Engine::Impl::find_leaves(const Lookup& lookup, const Value& value, const Extract& x) {
   const Program& p = *program;
   const Subject& subject = p.subjects[lookup.subject];
+  const auto is_text = [](const Value& one) { return one.kind == Value::Kind::text || one.kind == Value::Kind::bytes; };
   leaves.clear();
-  const bool is_text = value.kind == Value::Kind::text || value.kind == Value::Kind::bytes;
-  if (subject.kind == Subject::Kind::text && is_text) {
-    p.indexes[lookup.subject].match(value.str(), leaves);
+  if (subject.kind == Subject::Kind::path) {
+    for (size_t i = 0; i < subject.operands.size(); ++i)
+      if (const Value part = i == 0 ? value : detect::evaluate(subject.operands[i], x, &memo); is_text(part))
+        p.indexes[subject.first_index + i].match(part.str(), leaves);
+  } else if (subject.kind == Subject::Kind::text && is_text(value)) {
+    p.indexes[subject.first_index].match(value.str(), leaves);
   } else if (subject.kind == Subject::Kind::text && value.kind == Value::Kind::list &&
-             subject.operand.several == Several::any_ancestor) {
+             subject.operands[0].several == Several::any_ancestor) {
     for (uint32_t i = 0; i < value.size; ++i)
-      if (value.items[i].kind == Value::Kind::text) p.indexes[lookup.subject].match(value.items[i].str(), leaves);
+      if (is_text(value.items[i])) p.indexes[subject.first_index].match(value.items[i].str(), leaves);
     for (const uint32_t leaf : lookup.leaves)
       if (p.predicates[leaf].op == Op::exists) leaves.add(p.predicates[leaf].leaf);
   } else {
     for (const uint32_t leaf : lookup.leaves)
       if (present_value_holds(p.predicates[leaf], value, nullptr)) leaves.add(p.predicates[leaf].leaf);
   }
-  std::copy(lookup.if_none.begin(), lookup.if_none.end(), answer.begin());
+}
+
+// The constants that the value holds are few: only the formulas that they occur in differ from the answer for a value
+// that holds none.
+const Word* Engine::Impl::find_answer(const Lookup& lookup, const Value& value, const Extract& x) {
+  find_leaves(lookup, value, x);
+  // Of a path some parts can be absent while others are there.
+  const bool is_path = program->subjects[lookup.subject].kind == Subject::Kind::path;
+  const std::vector<Word>& start = is_path ? lookup.if_absent : lookup.if_none;
+  std::copy(start.begin(), start.end(), answer.begin());
   if (++formula_epoch == 0) {
     std::fill(formula_stamps.begin(), formula_stamps.end(), 0);
     formula_epoch = 1;
@@ -162,13 +181,15 @@ const Word* Engine::Impl::find_answer(const Lookup& lookup, const Value& value) 
 
 const Word* Engine::Impl::look_up(uint32_t index, const Extract& x) {
   const Lookup& lookup = program->lookups[index];
-  const Value value = detect::evaluate(program->subjects[lookup.subject].operand, x, &memo);
+  const Subject& subject = program->subjects[lookup.subject];
+  const Value value = detect::evaluate(subject.operands[0], x, &memo);
   if (value.is_absent()) return lookup.if_absent.data();
   const Key key(value);
-  if (!key.is_whole()) return find_answer(lookup, value);
-  const uint32_t asked = index * 2 + (key.is_text() ? 1 : 0);
+  if (!key.is_whole()) return find_answer(lookup, value, x);
+  const uint32_t variety = subject.kind == Subject::Kind::path ? kind_of_path(x) : key.is_text() ? 0 : 1;
+  const uint32_t asked = index * 4 + variety;
   if (const Word* known = answers.find(asked, key.view())) return known;
-  const Word* found = find_answer(lookup, value);
+  const Word* found = find_answer(lookup, value, x);
   answers.put(asked, key.view(), found, static_cast<uint32_t>(lookup.if_none.size()));
   return found;
 }
@@ -241,7 +262,7 @@ void Engine::Impl::take_mixed(const Plan& plan, size_t first, size_t last, const
       for (uint32_t i = 0; i < plan.rule_words; ++i) asking |= possible[i] & test.rules[i];
       if (asking == 0) continue;
       probe.begin(possible, test.rules);
-      if (!holds(test.node, x)) {
+      if (test.is_settled || !holds(test.node, x)) {
         for (uint32_t i = 0; i < plan.rule_words; ++i) possible[i] &= ~test.rules[i];
       }
       probe.end();

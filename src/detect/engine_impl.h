@@ -40,7 +40,8 @@ struct Engine::Impl {
   bool is_needed(const Plan& plan, const Step& step) const;
   PredicateCache& remembered(const Thread& thread, const StateView& state) const;
   const Word* look_up(uint32_t index, const Extract& x);
-  const Word* find_answer(const Lookup& lookup, const Value& value);
+  const Word* find_answer(const Lookup& lookup, const Value& value, const Extract& x);
+  void find_leaves(const Lookup& lookup, const Value& value, const Extract& x);
   bool formula_holds(NodeId id) const;
   bool holds(NodeId id, const Extract& x);
 };

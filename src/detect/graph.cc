@@ -37,8 +37,8 @@ Result<NodeId> Graph::lower_check(const Check& check) {
   const Predicate& p = predicates[nodes[whole].predicate];
   // An inequality holds for almost every text, and what is looked up by text should hold for few: it is there, and it
   // is not equal.
-  if (p.op != Op::ne || p.right || p.modifier != Modifier::none || subjects[p.subject].kind != Subject::Kind::text ||
-      p.left.several != Several::no)
+  if (p.op != Op::ne || p.right || p.modifier != Modifier::none || p.left.several != Several::no ||
+      (subjects[p.subject].kind != Subject::Kind::text && subjects[p.subject].kind != Subject::Kind::path))
     return whole;
   Check part = check;
   part.op = Op::exists;
@@ -72,30 +72,59 @@ Result<NodeId> Graph::predicate(const Check& check) {
   return add(std::move(node));
 }
 
+namespace {
+
+/// fd.name, fd.directory, fd.filename, basename(fd.name).
+bool is_path_part(const CompiledOperand& operand) {
+  if (operand.kind == CompiledOperand::Kind::transformer)
+    return operand.transformer == Transformer::basename && operand.args[0].text == "fd.name";
+  return operand.text == "fd.name" || operand.text == "fd.directory" || operand.text == "fd.filename";
+}
+
+}  // namespace
+
+Subject Graph::make_subject(const Predicate& p, bool is_opaque) {
+  Subject subject;
+  subject.scope = p.scope;
+  if (is_opaque) {
+    subject.kind = Subject::Kind::opaque;
+    return subject;
+  }
+  if (is_path_part(p.left)) {
+    subject.kind = Subject::Kind::path;
+    Operand name;
+    name.name = "fd.name";
+    subject.operands.push_back(*compile_operand(name).operand);
+    return subject;
+  }
+  subject.operands.push_back(p.left);
+  const bool is_one = p.left.several == Several::no && !p.left.is_list;
+  // The same parameter is a text in one event and a number in another.
+  const bool is_raw = p.left.kind == CompiledOperand::Kind::field && p.left.field.spec->name == "evt.rawarg";
+  if (!is_raw && (is_text(p.left.type) || p.left.type == Type::bytes) &&
+      (is_one || p.left.several == Several::any_ancestor))
+    subject.kind = Subject::Kind::text;
+  return subject;
+}
+
 void Graph::assign_subject(Predicate& p) {
   const bool is_opaque = p.right.has_value() || p.is_domain;
-  const auto [found, is_new] =
-      subject_ids_.try_emplace(is_opaque ? p.text : p.left.text, static_cast<SubjectId>(subjects.size()));
+  const std::string& key = is_opaque ? p.text : is_path_part(p.left) ? std::string("fd.name") : p.left.text;
+  const auto [found, is_new] = subject_ids_.try_emplace(key, static_cast<SubjectId>(subjects.size()));
   p.subject = found->second;
   if (is_new) {
-    Subject subject;
-    subject.scope = p.scope;
-    if (is_opaque) {
-      subject.kind = Subject::Kind::opaque;
-    } else {
-      subject.operand = p.left;
-      const bool is_one = p.left.several == Several::no && !p.left.is_list;
-      // The same parameter is a text in one event and a number in another.
-      const bool is_raw = p.left.kind == CompiledOperand::Kind::field && p.left.field.spec->name == "evt.rawarg";
-      if (!is_raw && (is_text(p.left.type) || p.left.type == Type::bytes) &&
-          (is_one || p.left.several == Several::any_ancestor))
-        subject.kind = Subject::Kind::text;
-    }
-    subjects.push_back(std::move(subject));
+    subjects.push_back(make_subject(p, is_opaque));
+    for (CompiledOperand& operand : subjects.back().operands) assign_slots(operand);
   }
-  std::vector<uint32_t>& leaves = subjects[p.subject].leaves;
-  p.leaf = static_cast<uint32_t>(leaves.size());
-  leaves.push_back(static_cast<uint32_t>(predicates.size()));
+  Subject& subject = subjects[p.subject];
+  if (subject.kind == Subject::Kind::path) {
+    const auto same = [&](const CompiledOperand& operand) { return operand.text == p.left.text; };
+    auto at = std::find_if(subject.operands.begin(), subject.operands.end(), same);
+    if (at == subject.operands.end()) at = subject.operands.insert(at, p.left);
+    p.operand = static_cast<uint32_t>(at - subject.operands.begin());
+  }
+  p.leaf = static_cast<uint32_t>(subject.leaves.size());
+  subject.leaves.push_back(static_cast<uint32_t>(predicates.size()));
 }
 
 void Graph::assign_slots(CompiledOperand& operand) {

@@ -21,18 +21,20 @@ inline constexpr NodeId kAlways = 1;  // constant true
 using SubjectId = uint32_t;
 inline constexpr SubjectId kMixed = UINT32_MAX;  // of nodes about more than one subject
 
-/// An operand that predicates ask about, such as fd.name or basename(proc.exepath). Those with a field on their right
-/// and those whose answer can change by itself have a subject of their own.
+/// What predicates ask about: an operand, such as proc.name or basename(proc.exepath). Those with a field on their
+/// right and those whose answer can change by itself have a subject of their own.
 struct Subject {
   enum class Kind : uint8_t {
     text,    // a text, or the texts of all ancestors: all constants are looked for in one pass
+    path,    // fd.name and its parts, which follow from it and the kind of the descriptor
     value,   // any other value: the answers depend on it alone
     opaque,  // the answer needs more than the value
   };
   Kind kind = Kind::value;
-  CompiledOperand operand;  // not for opaque ones
   Scope scope = Scope::event;
-  std::vector<uint32_t> leaves;  // its predicates; Predicate::leaf is the position in here
+  std::vector<CompiledOperand> operands;  // one, for opaque ones none; of a path: fd.name first
+  uint32_t first_index = 0;               // texts, paths: in Program::indexes, one for each operand
+  std::vector<uint32_t> leaves;           // its predicates; Predicate::leaf is the position in here
 };
 
 struct Node {
@@ -71,6 +73,7 @@ class Graph {
   Result<NodeId> lower_check(const Check& check);
   Result<NodeId> predicate(const Check& check);
   void assign_subject(Predicate& p);
+  static Subject make_subject(const Predicate& p, bool is_opaque);
   void assign_slots(CompiledOperand& operand);
   NodeId combine(Node::Kind kind, std::vector<NodeId> parts);
   NodeId add(Node node);

@@ -30,7 +30,7 @@ struct Lookup {
   std::vector<uint32_t> first_of_leaf;  // by Predicate::leaf, and one more: start of its run in formulas_of_leaf
   std::vector<uint32_t> formulas_of_leaf;
   std::vector<uint32_t> leaves;  // predicates that occur in a formula
-  std::vector<Word> if_absent;   // the answer when the value is absent
+  std::vector<Word> if_absent;   // the answer when the value is absent; of a path: for no predicate holding
   std::vector<Word> if_none;     // when it is there and no constant is found in it
 };
 
@@ -51,6 +51,7 @@ struct Step {
 struct MixedTest {
   NodeId node = kAlways;
   Scope scope = Scope::event;
+  bool is_settled = false;  // one of its subjects alone would have to satisfy it: what is open after the steps fails
   std::vector<Word> rules;  // that need it; rule words alone
 };
 

@@ -96,7 +96,8 @@ class Planner {
       return a_later != b_later ? b_later : graph_[a].cost < graph_[b].cost;
     });
     for (size_t i = 0; i < order.size(); ++i) {
-      MixedTest test{order[i], graph_[order[i]].scope, std::vector<Word>(plan_.rule_words, 0)};
+      MixedTest test{order[i], graph_[order[i]].scope, is_settled_by_subjects(order[i]),
+                     std::vector<Word>(plan_.rule_words, 0)};
       set_bits(test.rules, mixed_[order[i]]);
       if (test.scope != Scope::event) ++plan_.process_mixed;
       plan_.mixed.push_back(std::move(test));
@@ -106,6 +107,15 @@ class Planner {
           if (graph_.subjects[subject].kind != Subject::Kind::opaque)
             by_subject_[subject][formula].push_back(bit_of_mixed(i));
     }
+  }
+
+  /// a or b or c, each about one subject that has a step of its own.
+  bool is_settled_by_subjects(NodeId id) const {
+    const Node& node = graph_[id];
+    return node.kind == Node::Kind::any && std::all_of(node.children.begin(), node.children.end(), [&](NodeId child) {
+             const SubjectId subject = graph_[child].subject;
+             return subject != kMixed && graph_.subjects[subject].kind != Subject::Kind::opaque;
+           });
   }
 
   void ask_about(SubjectId id, const Formulas& formulas) {
@@ -122,7 +132,7 @@ class Planner {
     Step step;
     step.kind = Step::Kind::lookup;
     step.scope = graph_.subjects[id].scope;
-    step.cost = static_cast<uint16_t>(kLookupCost + extraction_cost(graph_.subjects[id].operand));
+    step.cost = static_cast<uint16_t>(kLookupCost + extraction_cost(graph_.subjects[id].operands[0]));
     step.lookup = static_cast<uint32_t>(lookups_.size());
     step.needs.assign(plan_.words, 0);
     for (const auto& [node, positions] : formulas) set_bits(step.needs, positions);
@@ -184,9 +194,8 @@ class Planner {
     step.node = node;
     step.needs.assign(plan_.words, 0);
     set_bits(step.needs, positions);
-    // Of an equality it is known that it fails mostly; of anything else nothing is.
-    const bool fails_mostly = graph_[node].kind == Node::Kind::predicate;
-    step.effort = effort(step.cost, static_cast<double>(positions.size()) * (fails_mostly ? 0.5 : 0.125));
+    // How often it fails is not known; the constants of lookups are rarer than flags and kinds of descriptors.
+    step.effort = effort(step.cost, static_cast<double>(positions.size()) * 0.125);
     add(std::move(step));
   }
 

@@ -45,7 +45,8 @@ struct Predicate {
   uint8_t cost = 0;      // rough instructions / 16, for ordering
   uint32_t subject = 0;  // in its program, and which of the subject's predicates it is
   uint32_t leaf = 0;
-  std::string text;  // canonical; equal texts are one predicate
+  uint32_t operand = 0;  // which of the subject's operands is the left side
+  std::string text;      // canonical; equal texts are one predicate
 };
 
 struct PredicateCompilation {

@@ -21,7 +21,7 @@ class Program {
   std::vector<Node> nodes;
   std::vector<Predicate> predicates;
   std::vector<Subject> subjects;
-  std::vector<TextIndex> indexes;  // by SubjectId; empty ones for subjects that are not texts
+  std::vector<TextIndex> indexes;  // see Subject::first_index
   std::vector<Lookup> lookups;
   std::vector<Plan> plans;
   std::array<uint16_t, kEventCodeCount> plan_of{};  // kNoPlan where no rule can match

@@ -12,6 +12,8 @@
 
 #include <fmt/format.h>
 
+#include "base/path.h"
+
 namespace quell::capture {
 namespace {
 
@@ -85,6 +87,10 @@ bool leads_to_opened_file(const Event& event, std::string_view path) {
   if (index < 0 || event.spec().param_index("dev") < 0 || event.spec().param_index("ino") < 0) return false;
   const std::string_view name = event.param(static_cast<size_t>(index)).text();
   if (name.empty()) return false;
+  // Dots and doubled slashes alone: the same path, whatever has become of the process since.
+  const std::string folded = absolute_path("", name);
+  if (folded == path) return true;
+  if (!folded.starts_with('/') && !folded.starts_with("..") && path.ends_with("/" + folded)) return true;
   constexpr std::string_view kSelf = "/proc/self";
   if (name.starts_with("/proc/self/")) return is_own_proc_file(event.tid(), name.substr(kSelf.size()), path);
   if (!name.starts_with('/'))
