@@ -1,5 +1,6 @@
 #pragma once
-// The loads, each alone: ns per operation, measured inside. `count` operations.
+// The loads, each alone: ns per operation (CPU time of the caller; spawn: wall time), measured inside. `count`
+// operations.
 #include <cstdint>
 
 namespace quell::bench {

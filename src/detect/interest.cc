@@ -183,6 +183,14 @@ bool output_names_any(std::string_view output, std::span<const std::string_view>
                      [&](std::string_view prefix) { return output.find(prefix) != std::string_view::npos; });
 }
 
+// Can a sensor write it? Calls are told when they return, in the newest version of their event. (Events of our own
+// making have no descriptor.)
+bool is_live(EventCode code) {
+  const EventSpec& spec = event_spec(code);
+  if (spec.has(kEvOldVersion)) return false;
+  return spec.source == EventClass::tracepoint || (spec.source == EventClass::syscall && spec.dir == EventDir::exit);
+}
+
 // In the condition, or in anything that goes out with a detection.
 bool rule_names_any(const Rule& rule, std::span<const std::string_view> prefixes) {
   return condition_names_any(*rule.condition, prefixes) || output_names_any(rule.output, prefixes) ||
@@ -194,8 +202,8 @@ bool rule_names_any(const Rule& rule, std::span<const std::string_view> prefixes
 
 bool needs_plain_files(const Rule& rule) {
   if (rule_names_any(rule, kOfTable)) return true;
-  const bool beyond_opens =
-      std::any_of(rule.event_codes.begin(), rule.event_codes.end(), [](EventCode code) { return !opens_file(code); });
+  const bool beyond_opens = std::any_of(rule.event_codes.begin(), rule.event_codes.end(),
+                                        [](EventCode code) { return is_live(code) && !opens_file(code); });
   return beyond_opens && rule_names_any(rule, kOfDescriptor);
 }
 

@@ -98,7 +98,7 @@ Seen judge(const Events& events, const cli::LoadedRules& rules, const Snapshot& 
   return seen;
 }
 
-void compare(const std::vector<std::string>& files, size_t at_least) {
+void compare(const std::vector<std::string>& files, size_t at_least, size_t left_out_at_least = 1) {
   detect::EngineOptions options;
   options.match_all = true;
   const auto rules = cli::load_rules({.paths = files}, options, false);
@@ -115,7 +115,7 @@ void compare(const std::vector<std::string>& files, size_t at_least) {
   const Seen with_all = judge(all.run(load), **rules, *snapshot), with_few = judge(few.collect(), **rules, *snapshot);
   EXPECT_EQ(with_few.detections, with_all.detections);
   EXPECT_GE(with_all.detections.size(), at_least);
-  EXPECT_LT(with_few.events, with_all.events);
+  EXPECT_LE(with_few.events + left_out_at_least, with_all.events);
   printf("%zu of %zu events, %zu detections\n", with_few.events, with_all.events, with_all.detections.size());
   EXPECT_EQ(all.source().counters().lost(), 0u);
   EXPECT_EQ(few.source().counters().lost(), 0u);
@@ -137,11 +137,12 @@ TEST(SensorFilter, WritesOnly) {
   priority: INFO
 - rule: connected
   desc: a connection
-  condition: evt.type=connect and evt.res=SUCCESS and fd.sport=9
+  condition: evt.type=connect and evt.res=SUCCESS
   output: "%proc.name"
   priority: INFO
 )";
-  compare({file}, 150);
+  // No rule asks other events about their descriptor: reads of plain files and their closes are left out.
+  compare({file}, 150, 400);
 }
 
 TEST(SensorFilter, SocketsThatAreDuplicated) {

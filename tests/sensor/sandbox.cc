@@ -45,6 +45,7 @@ Sandbox::Sandbox(const std::vector<std::string>& wanted, EbpfOptions options) {
   auto source = open_ebpf(options);
   if (!source) {
     ADD_FAILURE() << source.error().str();
+    rmdir(group_.c_str());
     throw std::runtime_error("no sensor");  // ends this test, not the program
   }
   source_ = std::move(*source);

@@ -57,13 +57,14 @@ int open_list() {
   return list;
 }
 
-// One sensor that comes must not wait behind each step of one that goes. Whoever attaches or detaches holds this lock;
-// the file is any that every sensor can open.
-class Turn {
+// A sensor that comes must not wait for all that go: whoever attaches or takes off one program holds kStep, and of
+// those that go only one at a time steps, by kGoing. The files are any that every sensor can open.
+constexpr const char *kStep = "/sys/kernel/btf/vmlinux", *kGoing = "/sys/kernel/btf";
+class Lock {
  public:
-  Turn() : fd_(::open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC)) { flock(fd_, LOCK_EX); }
-  ~Turn() { close(fd_); }
-  Turn(const Turn&) = delete;
+  explicit Lock(const char* path) : fd_(::open(path, O_RDONLY | O_CLOEXEC)) { flock(fd_, LOCK_EX); }
+  ~Lock() { close(fd_); }
+  Lock(const Lock&) = delete;
 
  private:
   int fd_;
@@ -83,9 +84,10 @@ class Turn {
   setsid();
   if (fork() != 0) _exit(0);  // its child belongs to init
   prctl(PR_SET_NAME, "quell-detach");
+  const Lock going(kGoing);
   for (size_t i = 0; i < count; ++i) {
     {
-      const Turn turn;
+      const Lock step(kStep);
       close(events[i]);
     }
     usleep(2'000);  // whoever waits comes first
@@ -133,7 +135,7 @@ bool CallTracepoints::has(std::string_view call) const {
 
 Result<void> CallTracepoints::attach(const std::vector<Attachment>& attachments) {
   if (attachments.empty()) return {};
-  const Turn turn;
+  const Lock step(kStep);
   const size_t before = events_.size();
   for (const Attachment& wanted : attachments) {
     perf_event_attr attributes{};
