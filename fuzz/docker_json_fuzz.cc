@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } else if (status.error().message.empty()) {
     std::abort();
   }
+  if (const auto status = parse_docker_files(text, text); !status && status.error().message.empty()) std::abort();
   if (const auto state = parse_runc_state(text); state ? state->info == nullptr : state.error().message.empty())
     std::abort();
   if (const auto spec = parse_container_spec(text); !spec && spec.error().message.empty()) std::abort();

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "capture/proc/scan.h"
+#include "os/proc_fs.h"
 #include "os/runc_state.h"
 
 namespace quell::cli {
@@ -110,9 +111,13 @@ enrich::Options live_table_options(const std::vector<std::string>& runc_roots) {
     }
     return false;
   };
-  // A recycled tid announces itself by its own clone event; here it is enough that the thread is there.
-  options.is_alive = [](const Thread& thread) {
-    return access(fmt::format("/proc/{}/task/{}", thread.pid, thread.tid).c_str(), F_OK) == 0;
+  // A tid that is somebody else's now has begun its life later. Its own clone event says so only inside of a scope.
+  options.is_alive = [scanner](const Thread& thread) {
+    constexpr uint64_t kClocksDifferNs = 5'000'000'000;
+    if (access(fmt::format("/proc/{}/task/{}", thread.pid, thread.tid).c_str(), F_OK) != 0) return false;
+    if (thread.clone_ns == 0) return true;
+    const auto stat = os::read_proc_stat(thread.tid);
+    return stat && scanner->start_ns(stat->start_ticks) <= thread.clone_ns + kClocksDifferNs;
   };
   options.read_users = read_accounts;
   // A scoped sensor learns of processes outside of its scope, the parents of those inside, and never of their end: they

@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace quell {
 namespace {
@@ -45,6 +50,17 @@ size_t plain_length(std::string_view text) {
     return plain;
   }();
   size_t length = 0;
+#if defined(__SSE2__)
+  for (; text.size() - length >= 16; length += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + length));
+    // Bytes above ASCII are negative, so that they count as less than a space, too.
+    const __m128i special = _mm_or_si128(
+        _mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)), _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7F))),
+        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+    if (const int mask = _mm_movemask_epi8(special); mask != 0)
+      return length + static_cast<size_t>(std::countr_zero(static_cast<unsigned>(mask)));
+  }
+#endif
   while (length < text.size() && kPlain[static_cast<uint8_t>(text[length])]) ++length;
   return length;
 }

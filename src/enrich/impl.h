@@ -49,6 +49,7 @@ struct StateTables::Impl {
   void on_clone(const Event& event);
   void on_exec(const Event& event);
   void on_procexit(const Event& event);
+  void follow_kernel_parent(const Event& event, Entry& entry);
   void clone_parent_side(const Event& event, Entry& caller);
   void clone_child_side(const Event& event);
   Entry& make_child(const Event& event, int64_t tid, bool is_thread, Entry* source);

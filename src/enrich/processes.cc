@@ -350,16 +350,31 @@ Entry& StateTables::Impl::make_child(const Event& event, int64_t tid, bool is_th
   return child;
 }
 
+// An exec names the process that is the parent at that moment. A parent outside of the sensor's scope may have ended
+// without a word, and somebody adopted the child.
+void StateTables::Impl::follow_kernel_parent(const Event& event, Entry& entry) {
+  const int64_t ptid = event.param(kPtid).i64();
+  if (ptid <= 0 || ptid == entry.tid) return;
+  const Entry* known = threads_.find(entry.ptid);
+  const Entry* told = threads_.find(ptid);
+  if (known != nullptr) {
+    if (known->owner().pid == ptid || (told != nullptr && &told->owner() == &known->owner())) return;
+    // The kernel takes the children from a process a moment after it said that it ends.
+    const Gone& gone = gone_[static_cast<size_t>(ptid) % gone_.size()];
+    if (told == nullptr && gone.tid == ptid && within(gone.ts_ns, event.ts_ns(), 2 * kSecond)) return;
+  }
+  if (told == nullptr) read_live(ptid);
+  threads_.adopt(entry, ptid);
+}
+
 void StateTables::Impl::on_exec(const Event& event) {
   if (!context_.result || *context_.result < 0) return;
   Entry& entry = *entry_;
   // The other threads are gone, whichever of them called: the kernel gave the caller the main thread's id.
   while (entry.first_member != nullptr) remove(*entry.first_member, entry.tid);
   const int64_t pid = has_value(event, kPid) ? event.param(kPid).i64() : entry.pid;
-  // A parent that is not in the table may have gone unseen, outside of the scope; the event names the one of now.
-  const bool orphaned = entry.ptid <= 0 || threads_.find(entry.ptid) == nullptr;
-  const int64_t ptid = orphaned && has_value(event, kPtid) ? event.param(kPtid).i64() : entry.ptid;
-  if (pid != entry.pid || ptid != entry.ptid) threads_.set_identity(entry, pid, ptid);
+  if (pid != entry.pid) threads_.set_identity(entry, pid, entry.ptid);
+  if (has_value(event, kPtid)) follow_kernel_parent(event, entry);
   entry.placeholder = false;
   if (entry.dead) {
     entry.dead = false;

@@ -193,6 +193,11 @@ void ThreadTable::set_identity(Entry& entry, int64_t pid, int64_t ptid) {
   entry.changed();
 }
 
+void ThreadTable::adopt(Entry& entry, int64_t ptid) {
+  if (!entry.creator && entry.parent != nullptr) entry.creator = remember(entry.parent->owner(), kMaxAncestry);
+  set_identity(entry, entry.pid, ptid);
+}
+
 void ThreadTable::lineage_changed(const Entry& entry) {
   // Leaders of sessions and groups need not be ancestors, but what members see of them is looked up with each event.
   bool has_children = entry.first_child != nullptr;

@@ -84,6 +84,8 @@ class ThreadTable {
   void remove(Entry& entry, int64_t heir);
   /// Gives an entry of unknown family its ids.
   void set_identity(Entry& entry, int64_t pid, int64_t ptid);
+  /// Gives a process to another parent than the one it was made by, who is kept as its creator.
+  void adopt(Entry& entry, int64_t ptid);
   /// Hands all children of `entry` to `heir` (0: to nobody).
   void give_children(Entry& entry, int64_t heir);
   void clear();

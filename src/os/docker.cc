@@ -1,13 +1,25 @@
 #include "os/docker.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "base/text.h"
 #include "os/container_names.h"
 #include "os/json_access.h"
+#include "os/proc_fs.h"
 
 namespace quell::os {
 namespace {
+
+/// How long a lookup waits for an answer about one container before it looks elsewhere.
+constexpr uint32_t kPatienceMs = 300;
+/// Docker runs programs to tell about itself.
+constexpr uint32_t kInfoMs = 1000;
+/// Names of an image change seldom; many containers have the same.
+constexpr std::chrono::seconds kImageLifetime{60};
+constexpr size_t kMaxImages = 256;
 
 std::string error_text(const HttpResponse& response) {
   simdjson::dom::parser parser;
@@ -62,42 +74,31 @@ std::string ip_of(const json::Value& settings) {
 }
 
 /// Adds what only the image knows: its digest, and its name when the container was made from an id.
-void add_image_facts(std::string_view image_json, Container& container) {
-  simdjson::dom::parser parser;
-  const json::Value image = parser.parse(image_json.data(), image_json.size());
-  json::for_each_element(image["RepoTags"], [&](const json::Value& tag) {
-    if (!container.image_repository.empty()) return;
-    const ImageName name = split_image_name(json::text(tag));
+void add_image_facts(const DockerRuntime::ImageNames& image, Container& container) {
+  for (const ImageName& name : image.tags) {
+    if (!container.image_repository.empty()) break;
     container.image_repository = name.repository;
     container.image_tag = name.tag;
-  });
-  json::for_each_element(image["RepoDigests"], [&](const json::Value& digest) {
-    const ImageName name = split_image_name(json::text(digest));
-    if (container.image_digest.empty() &&
-        (container.image_repository.empty() || name.repository == container.image_repository)) {
-      container.image_digest = name.digest;
-      if (container.image_repository.empty()) container.image_repository = name.repository;
-    }
-  });
+  }
+  for (const ImageName& name : image.digests) {
+    if (!container.image_digest.empty() ||
+        (!container.image_repository.empty() && name.repository != container.image_repository))
+      continue;
+    container.image_digest = name.digest;
+    if (container.image_repository.empty()) container.image_repository = name.repository;
+  }
 }
 
-}  // namespace
-
-Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
-  simdjson::dom::parser parser;
-  const json::Value root = parser.parse(text.data(), text.size());
+/// What the API and the daemon's own file have in common. There a container's mounts are a list, here they have names.
+ContainerStatus status_of(std::string full_id, const json::Value& root, const json::Value& host) {
   auto container = std::make_shared<Container>();
-  container->full_id = json::text(root["Id"]);
-  if (container->full_id.empty())
-    return Error{Code::malformed,
-                 "Docker's answer about a container is not the JSON object with an Id that its API promises",
-                 {}};
+  container->full_id = std::move(full_id);
   container->type = ContainerType::docker;
   container->id = container->full_id.substr(0, 12);
   container->name = json::text(root["Name"]);
   if (container->name.starts_with('/')) container->name.erase(0, 1);
 
-  const json::Value config = root["Config"], host = root["HostConfig"], state = root["State"];
+  const json::Value config = root["Config"], state = root["State"];
   container->image = json::text(config["Image"]);
   container->image_id = json::text(root["Image"]);
   if (container->image_id.starts_with("sha256:")) container->image_id.erase(0, 7);
@@ -114,13 +115,15 @@ Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
     container->labels.emplace(key, json::text(value));
   });
   json::for_each_element(config["Env"], [&](const json::Value& value) { container->env.push_back(json::text(value)); });
-  json::for_each_element(root["Mounts"], [&](const json::Value& mount) {
+  const auto add_mount = [&](const json::Value& mount) {
     container->mounts.push_back({.source = json::text(mount["Source"]),
                                  .destination = json::text(mount["Destination"]),
                                  .mode = json::text(mount["Mode"]),
                                  .propagation = json::text(mount["Propagation"]),
                                  .writable = json::flag(mount["RW"])});
-  });
+  };
+  json::for_each_element(root["Mounts"], add_mount);
+  json::for_each_member(root["MountPoints"], [&](std::string_view, const json::Value& mount) { add_mount(mount); });
   container->privileged = json::flag(host["Privileged"]);
   container->host_pid = json::text(host["PidMode"]) == "host";
   container->host_network = json::text(host["NetworkMode"]) == "host";
@@ -146,14 +149,41 @@ Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
   return status;
 }
 
+}  // namespace
+
+Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
+  simdjson::dom::parser parser;
+  const json::Value root = parser.parse(text.data(), text.size());
+  std::string id = json::text(root["Id"]);
+  if (!id.empty()) return status_of(std::move(id), root, root["HostConfig"]);
+  return Error{
+      Code::malformed, "Docker's answer about a container is not the JSON object with an Id that its API promises", {}};
+}
+
+Result<ContainerStatus> parse_docker_files(std::string_view config, std::string_view host_config) {
+  simdjson::dom::parser parser, host_parser;
+  const json::Value root = parser.parse(config.data(), config.size());
+  const json::Value host = host_parser.parse(host_config.data(), host_config.size());
+  std::string id = json::text(root["ID"]);
+  simdjson::dom::object object;
+  if (id.empty() || host.get(object) != simdjson::SUCCESS)
+    return Error{Code::malformed, "Docker's files of a container are not the JSON objects that it writes", {}};
+  ContainerStatus status = status_of(std::move(id), root, host);
+  const json::Value state = root["State"];
+  status.state = json::flag(state["Paused"])    ? ContainerStatus::State::paused
+                 : json::flag(state["Running"]) ? ContainerStatus::State::running
+                                                : ContainerStatus::State::unknown;
+  return status;
+}
+
 DockerRuntime::DockerRuntime(std::string socket, uint32_t timeout_ms)
     : peer_{.name = "Docker", .socket = std::move(socket), .option = "--docker-socket"}, timeout_ms_(timeout_ms) {}
 
 Result<HttpResponse> DockerRuntime::call(const std::string& method, const std::string& path, const std::string& json,
-                                         uint32_t extra_ms) const {
+                                         uint32_t timeout_ms) const {
   HttpRequest request;
   request.method = method;
-  request.timeout_ms = timeout_ms_ + extra_ms;
+  request.timeout_ms = timeout_ms == 0 ? timeout_ms_ : timeout_ms;
   if (!json.empty()) request.headers.push_back("Content-Type: application/json");
   request.body = json;
   request.path = versioned_.load(std::memory_order_relaxed) ? "/v1.41" + path : path;
@@ -167,34 +197,87 @@ Result<HttpResponse> DockerRuntime::call(const std::string& method, const std::s
 }
 
 Result<void> DockerRuntime::act(const std::string& id, const std::string& verb, const std::string& json,
-                                uint32_t extra_ms) const {
+                                uint32_t timeout_ms) const {
   QUELL_TRY(const HttpResponse response,
-            call("POST", fmt::format("/containers/{}/{}", percent_encode(id), verb), json, extra_ms));
+            call("POST", fmt::format("/containers/{}/{}", percent_encode(id), verb), json, timeout_ms));
   if (response.status == 200 || response.status == 204) return {};
   return error_of(response);
 }
 
-Result<ContainerStatus> DockerRuntime::inspect_id(const std::string& id) const {
-  QUELL_TRY(const HttpResponse response, call("GET", fmt::format("/containers/{}/json", percent_encode(id))));
+Result<ContainerStatus> DockerRuntime::inspect_id(const std::string& id, uint32_t timeout_ms) const {
+  QUELL_TRY(const HttpResponse response,
+            call("GET", fmt::format("/containers/{}/json", percent_encode(id)), {}, timeout_ms));
   if (response.status != 200) return error_of(response);
   QUELL_TRY(ContainerStatus status, parse_docker_inspect(response.body));
   auto container = std::make_shared<Container>(*status.info);
-  if (!container->image_id.empty()) {
-    // The container's own facts stand also when its image was removed meanwhile.
-    const auto image = call("GET", fmt::format("/images/sha256:{}/json", container->image_id));
-    if (image && image->status == 200) add_image_facts(image->body, *container);
-  }
+  // The container's own facts stand also when its image was removed meanwhile.
+  if (const auto image = image_names(container->image_id, timeout_ms)) add_image_facts(*image, *container);
   if (const std::string owner = network_owner(response.body); container->ip.empty() && !owner.empty()) {
     simdjson::dom::parser parser;
-    const auto other = call("GET", fmt::format("/containers/{}/json", percent_encode(owner)));
+    const auto other = call("GET", fmt::format("/containers/{}/json", percent_encode(owner)), {}, timeout_ms);
     if (other && other->status == 200) container->ip = ip_of(parser.parse(other->body)["NetworkSettings"]);
   }
   status.info = std::move(container);
   return status;
 }
 
+/// Null if Docker does not tell.
+std::shared_ptr<const DockerRuntime::ImageNames> DockerRuntime::image_names(const std::string& id,
+                                                                            uint32_t timeout_ms) const {
+  if (id.empty()) return {};
+  const auto now = std::chrono::steady_clock::now();
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = images_.find(id);
+    if (known != images_.end() && now < known->second.expires) return known->second.names;
+  }
+  const auto response = call("GET", fmt::format("/images/sha256:{}/json", percent_encode(id)), {}, timeout_ms);
+  if (!response || response->status != 200) return {};
+  simdjson::dom::parser parser;
+  const json::Value image = parser.parse(response->body);
+  auto names = std::make_shared<ImageNames>();
+  const auto read = [&](const char* key, std::vector<ImageName>& out) {
+    json::for_each_element(image[key],
+                           [&](const json::Value& name) { out.push_back(split_image_name(json::text(name))); });
+  };
+  read("RepoTags", names->tags);
+  read("RepoDigests", names->digests);
+  std::lock_guard lock(mutex_);
+  if (images_.size() >= kMaxImages) images_.clear();
+  images_[id] = {names, now + kImageLifetime};
+  return names;
+}
+
+/// Where the daemon keeps a folder for each container; empty if it does not tell or we may not look.
+std::string DockerRuntime::containers_folder() const {
+  {
+    std::lock_guard lock(mutex_);
+    if (folder_) return *folder_;
+  }
+  const auto response = call("GET", "/info", {}, std::min(kInfoMs, timeout_ms_));
+  if (!response || response->status != 200) return {};
+  simdjson::dom::parser parser;
+  std::string folder = json::text(parser.parse(response->body)["DockerRootDir"]) + "/containers";
+  if (::access(folder.c_str(), R_OK | X_OK) != 0) folder.clear();
+  std::lock_guard lock(mutex_);
+  folder_ = folder;
+  return folder;
+}
+
+Result<ContainerStatus> DockerRuntime::read_files(const std::string& folder, const std::string& id) const {
+  QUELL_TRY(const std::string config, read_small_file(fmt::format("{}/{}/config.v2.json", folder, id)));
+  QUELL_TRY(const std::string host_config, read_small_file(fmt::format("{}/{}/hostconfig.json", folder, id)));
+  QUELL_TRY(ContainerStatus status, parse_docker_files(config, host_config));
+  if (const auto image = image_names(status.info->image_id, kPatienceMs)) {
+    auto container = std::make_shared<Container>(*status.info);
+    add_image_facts(*image, *container);
+    status.info = std::move(container);
+  }
+  return status;
+}
+
 Result<ContainerStatus> DockerRuntime::inspect(std::string_view id_or_name) const {
-  if (is_full_hex_id(id_or_name)) return inspect_id(std::string(id_or_name));
+  if (is_full_hex_id(id_or_name)) return inspect_id(std::string(id_or_name), timeout_ms_);
   // Docker itself resolves names and prefixes, but takes prefixes of any length and does not name the candidates.
   QUELL_TRY(const HttpResponse response, call("GET", "/containers/json?all=1"));
   if (response.status != 200) return error_of(response);
@@ -211,13 +294,20 @@ Result<ContainerStatus> DockerRuntime::inspect(std::string_view id_or_name) cons
   });
   if (id_or_name.starts_with('/')) id_or_name.remove_prefix(1);
   QUELL_TRY(const std::string id, resolve_candidate(id_or_name, candidates));
-  return inspect_id(id);
+  return inspect_id(id, timeout_ms_);
 }
 
-// Docker itself takes names and prefixes here, too; a full id is what it tries first, and whoever asks compares.
 Result<ContainerStatus> DockerRuntime::inspect_exact(const std::string& full_id) const {
-  QUELL_TRY(ContainerStatus status, inspect_id(full_id));
-  if (status.info->full_id != full_id)
+  // Docker answers for no container while it starts, stops or removes it, which takes seconds on a busy machine. What
+  // it was told to run is in a file by then.
+  const std::string folder = is_full_hex_id(full_id) ? containers_folder() : std::string();
+  auto status = inspect_id(full_id, folder.empty() ? timeout_ms_ : std::min(kPatienceMs, timeout_ms_));
+  if (!status && status.error().code == Code::timeout && !folder.empty()) {
+    status = read_files(folder, full_id);
+    if (!status) status = inspect_id(full_id, timeout_ms_);
+  }
+  // Docker itself takes names and prefixes here, too; a full id is what it tries first.
+  if (status && status->info->full_id != full_id)
     return Error{Code::not_found, fmt::format("Docker has no container with the id \"{}\"", full_id), {}};
   return status;
 }
@@ -244,7 +334,7 @@ Result<std::vector<std::string>> DockerRuntime::list() const {
 Result<void> DockerRuntime::pause(const std::string& id) const { return act(id, "pause"); }
 Result<void> DockerRuntime::unpause(const std::string& id) const { return act(id, "unpause"); }
 Result<void> DockerRuntime::stop(const std::string& id, uint32_t grace_s) const {
-  return act(id, fmt::format("stop?t={}", grace_s), {}, grace_s * 1000);
+  return act(id, fmt::format("stop?t={}", grace_s), {}, timeout_ms_ + grace_s * 1000);
 }
 Result<void> DockerRuntime::kill(const std::string& id) const { return act(id, "kill?signal=KILL"); }
 Result<void> DockerRuntime::start(const std::string& id) const { return act(id, "start"); }

@@ -11,6 +11,18 @@ TEST(JsonEscape, KeepsValidUtf8AndReplacesTheRest) {
   EXPECT_EQ(json_escape("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD") << "a surrogate is not UTF-8";
 }
 
+TEST(JsonEscape, FindsWhatIsSpecialAnywhereInALongText) {
+  constexpr std::pair<char, const char*> kSpecial[] = {
+      {'"', "\\\""}, {'\\', "\\\\"}, {'\n', "\\n"}, {'\x1f', "\\u001f"}, {'\x7f', "\\u007f"}, {'\x80', "\xEF\xBF\xBD"}};
+  for (size_t at = 0; at < 40; ++at) {
+    for (const auto& [special, escaped] : kSpecial) {
+      std::string text(40, 'x');
+      text[at] = special;
+      EXPECT_EQ(json_escape(text), std::string(at, 'x') + escaped + std::string(39 - at, 'x')) << at;
+    }
+  }
+}
+
 TEST(Nearest, FindsTyposAndNothingElse) {
   EXPECT_EQ(nearest("proc.nmae", {"proc.name", "proc.pid"}), "proc.name");
   EXPECT_EQ(nearest("proc.nam", {"proc.name", "proc.pid"}), "proc.name");

@@ -58,6 +58,38 @@ TEST(Lineage, EveryoneAboveMayGoToo) {
       << "init's own, who lives; the others went with the last who needed them";
 }
 
+TEST(Lineage, AnExecTellsOfAnAdoptionNobodySaw) {
+  World w;
+  w.fork(10, 200);
+  w.exec(200, {.comm = "runc", .ptid = 10});
+  w.fork(200, 300);
+  w.exec(300, {.comm = "sh", .ptid = 100});  // 200 ended out of sight, and 100 adopts
+  EXPECT_EQ(w.parent_name(300), "bash");
+  EXPECT_EQ(w.thread(300)->ptid, 100);
+  EXPECT_EQ(names(w, 300), "runc sshd init ") << "whom it came from stays";
+  w.exec(300, {.comm = "zsh", .ptid = 10});
+  EXPECT_EQ(w.parent_name(300), "sshd");
+  EXPECT_EQ(names(w, 300), "runc sshd init ");
+  w.exec(300, {.comm = "ksh", .ptid = 777});
+  EXPECT_EQ(w.parent_name(300), "") << "better nobody than somebody else";
+  EXPECT_EQ(w.thread(300)->ptid, 777);
+}
+
+TEST(Lineage, AnExecDoesNotReviveAParentThatEnds) {
+  World w;
+  w.fork(100, 200);
+  w.fork(200, 300);
+  w.exit(200, 1);
+  w.exec(300, {.comm = "sh", .ptid = 200});  // the kernel hands children over after it told of the end
+  EXPECT_EQ(w.parent_name(300), "init");
+  // A thread of the same process is the same parent.
+  w.clone({.res = 101, .tid = 100, .pid = 100, .ptid = 10, .flags = 0x2000, .comm = "bash", .exe = "bash"});
+  w.fork(101, 400);
+  w.exec(400, {.comm = "ls", .ptid = 100});
+  EXPECT_EQ(w.thread(400)->ptid, 101);
+  EXPECT_EQ(w.parent_name(400), "bash");
+}
+
 TEST(Lineage, AnotherLifeOfTheSamePidIsNoAncestor) {
   World w;
   w.fork(100, 200);

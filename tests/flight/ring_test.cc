@@ -418,4 +418,44 @@ TEST(Sha256, KnownSums) {
 }
 
 }  // namespace
+// A child's own side of a clone makes the thread when it is applied, and its time can be what ends a capture.
+TEST(FlightCapture, WhoIsBornByTheEventThatEndsItIsNotInItsTables) {
+  Stand stand(limits_of(256 << 10, 1 << 20));
+  stand.open(101, 5, "/etc/shadow");
+  ASSERT_TRUE(stand.detect("d-1"));
+  stand.now += 150 * kMs;
+  stand.happens(ev::SYSCALL_CLONE_20_X, 150,
+                {{"res", int64_t{0}},
+                 {"tid", int64_t{150}},
+                 {"pid", int64_t{101}},
+                 {"ptid", int64_t{10}},
+                 {"flags", int64_t{0x2000}},
+                 {"cgroups", cgroups(1)}});
+  ASSERT_NE(stand.tables.thread(150), nullptr);
+  ASSERT_EQ(stand.sink.finished.size(), 1u);
+  EXPECT_NE(stand.sink.finished[0].thread(101), nullptr);
+  EXPECT_EQ(stand.sink.finished[0].thread(150), nullptr);
+}
+
+// An exec ends the other threads without an event of theirs: who was silent in the window was there nonetheless.
+TEST(FlightCapture, ThreadsThatAnExecEndsWereThereBeforeIt) {
+  Stand stand(limits_of(256 << 10, 1 << 20, 50));
+  stand.happens(ev::SYSCALL_CLONE_20_X, 150,
+                {{"res", int64_t{0}},
+                 {"tid", int64_t{150}},
+                 {"pid", int64_t{101}},
+                 {"ptid", int64_t{10}},
+                 {"flags", int64_t{0x2000}},
+                 {"cgroups", cgroups(1)}});
+  ASSERT_EQ(stand.tables.thread(101)->live_threads, 2u);
+  stand.now += 200 * kMs;
+  stand.open(101, 5, "/etc/passwd");
+  stand.exec(101, "sh");
+  ASSERT_EQ(stand.tables.thread(150), nullptr);
+  ASSERT_TRUE(stand.detect("d-1"));
+  stand.recorder.finish("");
+  ASSERT_EQ(stand.sink.finished.size(), 1u);
+  EXPECT_NE(stand.sink.finished[0].thread(150), nullptr);
+}
+
 }  // namespace quell::capture::flight

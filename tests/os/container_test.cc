@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -403,6 +404,44 @@ TEST_F(Containers, LookupWhileContainersComeAndGo) {
   lookup.poll(answers);
   EXPECT_TRUE(
       std::any_of(answers.begin(), answers.end(), [](const LookupAnswer& a) { return a.final && !a.detail.empty(); }));
+}
+
+TEST_F(Containers, DockerThatIsSilentIsReadFromItsFiles) {
+  const auto seen = environment->run_docker({.name = "seen"});
+  const auto id =
+      environment->run_docker({.name = "unasked", .labels = {{"team", "shop"}}, .binds = {"/etc:/host/etc:ro"}});
+  ASSERT_TRUE(seen && id);
+  ASSERT_TRUE(docker->inspect_exact(*seen)) << "where its files are is known from then on";
+  RuntimeSockets sockets = environment->sockets();
+  sockets.timeout_ms = 2000;
+  const pid_t daemon = environment->dockerd_pid();
+  ASSERT_GT(daemon, 0);
+  ASSERT_EQ(kill(daemon, SIGSTOP), 0);
+  const auto status = docker->inspect_exact(*id);
+  const auto stranger = make_runtimes(sockets)[0]->inspect_exact(*id);
+  ASSERT_EQ(kill(daemon, SIGCONT), 0);
+  ASSERT_TRUE(status) << status.error().str();
+  const Container& c = *status->info;
+  EXPECT_EQ(c.full_id, *id);
+  EXPECT_EQ(c.name, "unasked");
+  EXPECT_EQ(c.image_repository, "quell-test/busybox");
+  EXPECT_EQ(c.labels.at("team"), "shop");
+  ASSERT_EQ(c.mounts.size(), 1u);
+  EXPECT_EQ(c.mounts[0].destination, "/host/etc");
+  EXPECT_FALSE(c.privileged);
+  ASSERT_FALSE(stranger) << "who was never told where waits in vain";
+  EXPECT_EQ(stranger.error().code, Code::timeout);
+  // What the files say is what Docker says.
+  const auto told = docker->inspect(*id);
+  ASSERT_TRUE(told) << told.error().str();
+  EXPECT_EQ(told->info->image_id, c.image_id);
+  EXPECT_EQ(told->info->env, c.env);
+  EXPECT_EQ(told->info->labels, c.labels);
+  EXPECT_EQ(told->info->mounts[0].source, c.mounts[0].source);
+  EXPECT_EQ(told->info->created_s, c.created_s);
+  EXPECT_EQ(told->info->started_at, c.started_at);
+  EXPECT_TRUE(environment->remove_docker(*seen));
+  EXPECT_TRUE(environment->remove_docker(*id));
 }
 
 TEST_F(Containers, WhatACrashedRunLeavesIsRemoved) {

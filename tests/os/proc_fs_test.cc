@@ -123,6 +123,32 @@ TEST(DockerInspect, ReadsWhatRulesAsk) {
   EXPECT_GT(c.created_s, 0);
 }
 
+TEST(DockerFiles, SayWhatTheApiSays) {
+  const auto status = parse_docker_files(
+      R"({"ID":"0123456789abcdef","Created":"2026-11-22T10:17:34Z","Name":"/web","Image":"sha256:bb72",
+    "State":{"Running":true,"Paused":false,"Pid":77,"StartedAt":"2026-11-22T10:17:34.26Z"},
+    "MountPoints":{"/b":{"Source":"/a","Destination":"/b","RW":false,"Propagation":"rprivate"}},
+    "Config":{"User":"1000","Env":["A=1"],"Image":"reg:5000/x:2","Labels":{"team":"shop"}}})",
+      R"({"NetworkMode":"host","PidMode":"host","Privileged":true,"RestartPolicy":{"Name":"always"}})");
+  ASSERT_TRUE(status) << status.error().str();
+  EXPECT_EQ(status->state, ContainerStatus::State::running);
+  EXPECT_EQ(status->pid, 77);
+  EXPECT_EQ(status->restart_policy, "always");
+  const Container& c = *status->info;
+  EXPECT_EQ(c.full_id, "0123456789abcdef");
+  EXPECT_EQ(c.name, "web");
+  EXPECT_EQ(c.image_repository, "reg:5000/x");
+  EXPECT_EQ(c.labels.at("team"), "shop");
+  ASSERT_EQ(c.mounts.size(), 1u);
+  EXPECT_EQ(c.mounts[0].source, "/a");
+  EXPECT_FALSE(c.mounts[0].writable);
+  EXPECT_TRUE(c.privileged && c.host_pid && c.host_network && !c.host_ipc);
+  // Without the second file nobody knows whether it is privileged.
+  EXPECT_EQ(parse_docker_files(R"({"ID":"a"})", "").error().code, Code::malformed);
+  EXPECT_EQ(parse_docker_files("", "{}").error().code, Code::malformed);
+  EXPECT_EQ(parse_docker_files(R"({"Id":"a"})", "{}").error().code, Code::malformed);
+}
+
 TEST(DockerInspect, NullsAreAbsentAndNonsenseIsRefused) {
   const auto status =
       parse_docker_inspect(R"({"Id":"abc","Mounts":null,"Config":{"Labels":null,"Env":null},"State":{"Pid":0}})");

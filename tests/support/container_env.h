@@ -92,6 +92,9 @@ class ContainerEnv {
   Result<Pod> run_pod(const PodSpec& spec);
   Result<void> remove_pod(const Pod& pod);
 
+  /// For tests of a daemon that hangs: whoever stops it lets it go on.
+  pid_t dockerd_pid() const { return dockerd_pid_; }
+
  private:
   ContainerEnv() = default;
   Result<void> prepare();

@@ -113,6 +113,11 @@ void FlightRecorder::before(const Event& event, const Thread* thread) {
   if (thread->main != nullptr && thread->main != thread) note(ring, *thread->main);
   home_ = &ring;
   if (can_move(event, *thread)) moving_ = make_note(*thread);
+  // An exec ends the other threads of its process, which have no events of their own.
+  if ((kKinds[event.code()] & kExec) != 0 && thread->group().live_threads > 1 && event.param(0).i64() >= 0)
+    tables_.for_each_thread([&](const Thread& other) {
+      if (other.pid == thread->pid && other.container == thread->container) note(ring, other);
+    });
   if (const auto* rings = foreign_rings(event)) {
     // A copy: making room in one ring can make the recorder forget another.
     for (const uint32_t index : std::vector<uint32_t>(*rings)) {
@@ -142,10 +147,12 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
   const uint8_t kind = kKinds[event.code()];
   Ring& ring = ring_of(*thread->container);
   if (home_ == nullptr) {
+    leave_out(ring, thread->tid, nullptr);
     prepare(ring, event.ts_ns());
     if ((kind & kClone) != 0) note_source(ring, *thread);
     note_born(ring, *thread);
   } else if (home_ != &ring) {
+    leave_out(ring, thread->tid, moving_);
     prepare(ring, event.ts_ns());
     if (moving_ != nullptr) ring.current().notes.try_emplace(thread->tid, moving_);
     note(ring, *thread);
@@ -204,6 +211,13 @@ void FlightRecorder::append(Ring& ring, const Event& event, uint16_t cpu, bool s
 }
 
 // --- notes
+
+/// The event at hand brings a thread into the container, and has been applied. A capture that ends before it must not
+/// take the thread from the tables of now for one that was always there.
+void FlightRecorder::leave_out(Ring& ring, int64_t tid, const std::shared_ptr<const Note>& before) {
+  if (ring.capture == nullptr || ring.segments.empty() || ring.current().notes.contains(tid)) return;
+  ring.capture->base.try_emplace(tid, before);
+}
 
 void FlightRecorder::note_slowly(Ring& ring, const Thread& thread) {
   Segment& segment = ring.current();

@@ -111,6 +111,7 @@ class FlightRecorder {
     if (thread.noted_in != ring.current().serial) note_slowly(ring, thread);
   }
   void note_slowly(Ring& ring, const Thread& thread);
+  void leave_out(Ring& ring, int64_t tid, const std::shared_ptr<const Note>& before);
   void note_born(Ring& ring, const Thread& thread);
   void note_foreign(Ring& ring, const Thread* thread);
   void note_source(Ring& ring, const Thread& child);

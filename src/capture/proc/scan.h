@@ -68,6 +68,8 @@ class ProcScanner {
   Result<ProcessScan> lookup(int64_t tid);
 
   const ScanCounters& counters() const { return counters_; }
+  /// Ticks since the boot, as /proc gives the start of a thread, as nanoseconds since the epoch.
+  uint64_t start_ns(uint64_t start_ticks) const;
 
  private:
   struct Namespace {
@@ -85,7 +87,6 @@ class ProcScanner {
                             bool& reread);
   const proc::SocketTable* sockets_of(const proc::OpenDir& process, bool fresh);
   uint64_t pidns_init_start(int64_t pid, uint64_t pidns_ino);
-  uint64_t start_ns(uint64_t start_ticks) const;
 
   ScanOptions options_;
   ScanCounters counters_;
