@@ -91,9 +91,11 @@ int compare(bool quick) {
       "drops", "evt.type in (open, openat, openat2) and evt.is_open_write=true and fd.num>=0 and fd.name = /x");
   Column without, empty, delivered, dropped;
   for (int round = 0; round < (quick ? 1 : 7); ++round) {
+    wait_for_quiet_tracepoints();
     run_all(without);
     if (const auto program = EmptyProgram::attach()) run_all(empty);
     for (const auto& [file, column] : {std::pair{&sees, &delivered}, std::pair{&drops, &dropped}}) {
+      wait_for_quiet_tracepoints();
       auto sensor = Sensor::start(**group, {*file});
       if (!sensor) {
         std::fprintf(stderr, "bench: %s\n", sensor.error().str().c_str());
@@ -124,6 +126,7 @@ int measure(bool quick, const std::string& rules_name, const std::vector<std::st
   std::vector<std::vector<double>> without(std::size(kLoads)), with(std::size(kLoads));
   double sensor_cpu = 0, events = 0, lost = 0;
   for (int round = 0; round < rounds; ++round) {
+    wait_for_quiet_tracepoints();
     for (size_t i = 0; i < std::size(kLoads); ++i) {
       const uint64_t count = quick ? kLoads[i].quick_count : kLoads[i].count;
       without[i].push_back((*group)->run([&] { return kLoads[i].work(count); }));

@@ -57,6 +57,19 @@ double LoadGroup::run(const std::function<double()>& work) const {
   return out;
 }
 
+void wait_for_quiet_tracepoints() {
+  const auto lingers = [] {
+    std::error_code ignored;
+    for (const auto& process : std::filesystem::directory_iterator("/proc", ignored)) {
+      std::ifstream file(process.path() / "comm");
+      std::string name;
+      if (std::getline(file, name) && name == "quell-detach") return true;
+    }
+    return false;
+  };
+  for (int i = 0; i < 600 && lingers(); ++i) usleep(100'000);
+}
+
 Result<std::unique_ptr<Sensor>> Sensor::start(const LoadGroup& group, const std::vector<std::string>& rules) {
   auto sensor = std::make_unique<Sensor>();
   static int number = 0;

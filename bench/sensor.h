@@ -26,6 +26,10 @@ class LoadGroup {
   std::string path_, relative_;
 };
 
+/// Waits until the programs of sensors that ended are off their tracepoints (the processes "quell-detach" are gone):
+/// until then every call of the machine still pays for them. At most 60 s.
+void wait_for_quiet_tracepoints();
+
 class Sensor {
  public:
   /// Starts and waits until it says that it is ready. Its stdout is a pipe that read_line() reads.
