@@ -11,7 +11,7 @@ enum {
 
 // One word for each descriptor, at a place that follows from the address of its table: the mark of the process that owns the
 // table while the file behind the descriptor is one that was not told. Another table at the same place overwrites it, which
-// costs a close that is told in vain.
+// costs a close that is told in vain. Tasks out of scope pass by here as well: they may come back with other descriptors.
 __u64 dropped[kDroppedSlots];
 
 // Whose it is: the kernel reuses the addresses of tables. (They are multiples of 64 below 2^48, process ids are below 2^22.)
@@ -44,7 +44,8 @@ INLINE bool forget_dropped(struct task_struct *task, u64 fd) {
   return mark == table_mark(task, table) && has_table_alone(task);
 }
 
-// Descriptors may have gone without a close of their own.
+// Descriptors may have gone without a close of their own; or the table is a new one, at the address of one that is gone, or from
+// now on one that is shared, so that it may be left while it lives on.
 INLINE void forget_all_dropped(struct task_struct *task) {
   if (!may_drop_files) return;
   const u64 table = NUMBER(task, files);

@@ -87,6 +87,8 @@ volatile __u8 wanted_tracepoints[kTracepoints] = {};
 // flags (as events carry them).
 volatile __u32 need_success[kMaxSyscalls] = {};
 volatile __u32 need_failure[kMaxSyscalls] = {};
+volatile struct quell_name_test name_tests[kMaxEventCodes] = {};
+volatile struct quell_name_prefix name_prefixes[kNamePrefixes] = {};
 volatile __u8 may_drop_files = 0;  // not every opened plain file has to be known
 
 // ---- what user space reads through the same mapping ----
@@ -156,6 +158,7 @@ struct {
 #endif
 
 enum {
+  kErrBadFd = 9,
   kErrFault = 14,
   kSlotMask = kMaxEventBytes - 1,
 };
@@ -170,6 +173,7 @@ struct event {
   u32 count;  // parameters of the schema
   u32 code;
   u32 need;   // see need_success
+  bool by_name;  // wanted only for the sake of a name that has not been seen yet
 };
 
 // Hides a number's origin from the compiler, so that it does not remove the masks that the verifier wants to see.

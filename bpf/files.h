@@ -3,6 +3,7 @@
 // Calls on files, directories and descriptors.
 #include "dropped.h"
 #include "file.h"
+#include "names.h"
 #include "path.h"
 
 // ---- opening ----
@@ -25,6 +26,7 @@ enum { kCurrentDirectory = -100 };
     const u32 flags = (given) | file.flags;                                                   \
     if (nobody_needs(&e, &file, flags) || !caller_in_scope(&e)) return 0;                     \
     if (!begin_exit(&e, event_code, COUNT_##event_code)) return 0;                            \
+    e.by_name = asks_for_names(&e, event_code, flags) && (e.ret < 0 || file.plain);           \
     before;                                                                                   \
     const u64 at = e.off;                                                                     \
     put_user_string(&e, arg(&e, path));                                                       \
@@ -43,18 +45,24 @@ INLINE bool nobody_needs(struct event *e, const struct opened *file, u32 flags) 
   return true;
 }
 
+// A name that leads elsewhere is replaced by the path of the file, unless it leads there over links: where neither matters, it
+// is the same.
 INLINE int submit_opened(struct event *e, u64 at, u64 length, s32 dir) {
   close_event(e);
+  see_name(e, at, length);
   if (e->ret >= 0) {
     struct file *file = file_of(e->ret), *base = dir == kCurrentDirectory ? NULL : file_of(dir);
     if (file && !(length && spells_path(at, length - 1, (u64)file, (u64)base))) {
       const u64 end = bounded(e->off, kSlotMask);
       const u64 path_length = write_path(end, NUMBER(file, f_path.dentry), NUMBER(file, f_path.mnt));
+      see_name(e, end, path_length);
       e->off = end + bounded(path_length, 2 * kPathBytes - 1);
       ((struct quell_wire_record *)e->buf)->flags |= kWireOtherName;
     }
   }
-  return submit_closed(e);
+  if (!e->by_name) return submit_closed(e);
+  if (e->ret >= 0) remember_dropped(e->task, e->ret);
+  return 0;
 }
 
 OPEN_CALL(open, SYSCALL_OPEN_X, 0, kCurrentDirectory, portable_open_flags(arg(&e, 1)), RES,
@@ -95,15 +103,29 @@ CALL(open_by_handle_at, SYSCALL_OPEN_BY_HANDLE_AT_X, RES FD(0) put_open_by_handl
 SEC("tp")
 int x_close(unsigned long long *ctx) {
   struct event e;
-  if (!is_wanted(&e, ctx) || (e.ret == 0 && forget_dropped(e.task, (u32)arg(&e, 0))) || !caller_in_scope(&e)) return 0;
+  const bool wanted = is_wanted(&e, ctx);
+  // A close that fails (a server that is lost, a signal) has closed all the same, if there was something to close.
+  const bool was_dropped = e.ret != -kErrBadFd && forget_dropped(e.task, (u32)arg(&e, 0));
+  if (!wanted || (was_dropped && e.ret == 0) || !caller_in_scope(&e)) return 0;
   if (!begin_exit(&e, SYSCALL_CLOSE_X, COUNT_SYSCALL_CLOSE_X)) return 0;
   RES FD(0);
   return submit(&e);
 }
-CALL(close_range, SYSCALL_CLOSE_RANGE_X, forget_all_dropped(e.task); RES U32(0) U32(1) put32(&e, arg(&e, 2) & 6))
+// As CALL, for calls that put something else in the place of a descriptor.
+#define REPLACING_CALL(name, event_code, forget, params)                                              \
+  SEC("tp")                                                                                           \
+  int x_##name(unsigned long long *ctx) {                                                             \
+    struct event e;                                                                                   \
+    if (!is_wanted(&e, ctx)) return 0;                                                                \
+    forget;                                                                                           \
+    if (!caller_in_scope(&e) || !begin_exit(&e, event_code, COUNT_##event_code)) return 0;            \
+    params;                                                                                           \
+    return submit(&e);                                                                                \
+  }
+REPLACING_CALL(close_range, SYSCALL_CLOSE_RANGE_X, forget_all_dropped(e.task), RES U32(0) U32(1) put32(&e, arg(&e, 2) & 6))
 CALL(dup, SYSCALL_DUP_1_X, RES FD(0))
-CALL(dup2, SYSCALL_DUP2_X, forget_dropped(e.task, (u32)arg(&e, 1)); RES FD(0) FD(1))
-CALL(dup3, SYSCALL_DUP3_X, forget_dropped(e.task, (u32)arg(&e, 1)); RES FD(0) FD(1) FLAGS(2, portable_fd_flags))
+REPLACING_CALL(dup2, SYSCALL_DUP2_X, forget_dropped(e.task, (u32)arg(&e, 1)), RES FD(0) FD(1))
+REPLACING_CALL(dup3, SYSCALL_DUP3_X, forget_dropped(e.task, (u32)arg(&e, 1)), RES FD(0) FD(1) FLAGS(2, portable_fd_flags))
 CALL(fcntl, SYSCALL_FCNTL_X, RES FD(0) FLAGS8(1, portable_fcntl_command) U64(2))
 
 // The two descriptors that a call wrote to the process's memory.
@@ -144,34 +166,34 @@ CALL(pidfd_open, SYSCALL_PIDFD_OPEN_X, RES PID(0) FLAGS(1, portable_pidfd_flags)
 CALL(pidfd_getfd, SYSCALL_PIDFD_GETFD_X, RES FD(0) FD(1) U32(2))
 
 // ---- names ----
-CALL(link, SYSCALL_LINK_2_X, RES PATH(0) PATH(1))
-CALL(linkat, SYSCALL_LINKAT_2_X, RES FD(0) PATH(1) FD(2) PATH(3) put32(&e, arg(&e, 4) & 0x1400))
-CALL(unlink, SYSCALL_UNLINK_2_X, RES PATH(0))
-CALL(unlinkat, SYSCALL_UNLINKAT_2_X, RES FD(0) PATH(1) put32(&e, arg(&e, 2) & 0x200))
-CALL(rename, SYSCALL_RENAME_X, RES PATH(0) PATH(1))
-CALL(renameat, SYSCALL_RENAMEAT_X, RES FD(0) PATH(1) FD(2) PATH(3))
-CALL(renameat2, SYSCALL_RENAMEAT2_X, RES FD(0) PATH(1) FD(2) PATH(3) U32(4))
-CALL(symlink, SYSCALL_SYMLINK_X, RES TEXT(0) PATH(1))
-CALL(symlinkat, SYSCALL_SYMLINKAT_X, RES TEXT(0) FD(1) PATH(2))
-CALL(mkdir, SYSCALL_MKDIR_2_X, RES PATH(0) U32(1))
-CALL(mkdirat, SYSCALL_MKDIRAT_X, RES FD(0) PATH(1) U32(2))
-CALL(rmdir, SYSCALL_RMDIR_2_X, RES PATH(0))
-CALL(mknod, SYSCALL_MKNOD_X, RES PATH(0) U32(1) U32(2))
-CALL(mknodat, SYSCALL_MKNODAT_X, RES FD(0) PATH(1) U32(2) U32(3))
+NAMED_CALL(link, SYSCALL_LINK_2_X, RES NAME(0) NAME(1))
+NAMED_CALL(linkat, SYSCALL_LINKAT_2_X, RES FD(0) NAME(1) FD(2) NAME(3) put32(&e, arg(&e, 4) & 0x1400))
+NAMED_CALL(unlink, SYSCALL_UNLINK_2_X, RES NAME(0))
+NAMED_CALL(unlinkat, SYSCALL_UNLINKAT_2_X, RES FD(0) NAME(1) put32(&e, arg(&e, 2) & 0x200))
+NAMED_CALL(rename, SYSCALL_RENAME_X, RES NAME(0) NAME(1))
+NAMED_CALL(renameat, SYSCALL_RENAMEAT_X, RES FD(0) NAME(1) FD(2) NAME(3))
+NAMED_CALL(renameat2, SYSCALL_RENAMEAT2_X, RES FD(0) NAME(1) FD(2) NAME(3) U32(4))
+NAMED_CALL(symlink, SYSCALL_SYMLINK_X, RES NAME(0) NAME(1))
+NAMED_CALL(symlinkat, SYSCALL_SYMLINKAT_X, RES NAME(0) FD(1) NAME(2))
+NAMED_CALL(mkdir, SYSCALL_MKDIR_2_X, RES NAME(0) U32(1))
+NAMED_CALL(mkdirat, SYSCALL_MKDIRAT_X, RES FD(0) NAME(1) U32(2))
+NAMED_CALL(rmdir, SYSCALL_RMDIR_2_X, RES NAME(0))
+NAMED_CALL(mknod, SYSCALL_MKNOD_X, RES NAME(0) U32(1) U32(2))
+NAMED_CALL(mknodat, SYSCALL_MKNODAT_X, RES FD(0) NAME(1) U32(2) U32(3))
 
 // ---- attributes ----
-CALL(chmod, SYSCALL_CHMOD_X, RES PATH(0) put32(&e, arg(&e, 1) & 07777))
+NAMED_CALL(chmod, SYSCALL_CHMOD_X, RES NAME(0) put32(&e, arg(&e, 1) & 07777))
 CALL(fchmod, SYSCALL_FCHMOD_X, RES FD(0) put32(&e, arg(&e, 1) & 07777))
-CALL(fchmodat, SYSCALL_FCHMODAT_X, RES FD(0) PATH(1) put32(&e, arg(&e, 2) & 07777))
-CALL(chown, SYSCALL_CHOWN_X, RES PATH(0) U32(1) U32(2))
-CALL(lchown, SYSCALL_LCHOWN_X, RES PATH(0) U32(1) U32(2))
+NAMED_CALL(fchmodat, SYSCALL_FCHMODAT_X, RES FD(0) NAME(1) put32(&e, arg(&e, 2) & 07777))
+NAMED_CALL(chown, SYSCALL_CHOWN_X, RES NAME(0) U32(1) U32(2))
+NAMED_CALL(lchown, SYSCALL_LCHOWN_X, RES NAME(0) U32(1) U32(2))
 CALL(fchown, SYSCALL_FCHOWN_X, RES FD(0) U32(1) U32(2))
-CALL(fchownat, SYSCALL_FCHOWNAT_X, RES FD(0) PATH(1) U32(2) U32(3) FLAGS(4, portable_fchownat_flags))
-CALL(stat, SYSCALL_STAT_X, RES PATH(0))
-CALL(lstat, SYSCALL_LSTAT_X, RES PATH(0))
+NAMED_CALL(fchownat, SYSCALL_FCHOWNAT_X, RES FD(0) NAME(1) U32(2) U32(3) FLAGS(4, portable_fchownat_flags))
+NAMED_CALL(stat, SYSCALL_STAT_X, RES NAME(0))
+NAMED_CALL(lstat, SYSCALL_LSTAT_X, RES NAME(0))
 CALL(fstat, SYSCALL_FSTAT_X, RES FD(0))
-CALL(newfstatat, SYSCALL_NEWFSTATAT_X, RES FD(0) PATH(1) put32(&e, arg(&e, 3) & 0x1900))
-CALL(access, SYSCALL_ACCESS_X, RES PATH(0) U32(1))
+NAMED_CALL(newfstatat, SYSCALL_NEWFSTATAT_X, RES FD(0) NAME(1) put32(&e, arg(&e, 3) & 0x1900))
+NAMED_CALL(access, SYSCALL_ACCESS_X, RES NAME(0) U32(1))
 CALL(flock, SYSCALL_FLOCK_X, RES FD(0) put32(&e, arg(&e, 1) & 0xf))
 CALL(lseek, SYSCALL_LSEEK_X, RES FD(0) U64(1) U8(2))
 CALL(getdents, SYSCALL_GETDENTS_X, RES FD(0))

@@ -67,9 +67,9 @@ INLINE void put_new_image(struct event *e) {
 
 SEC("tp_btf/sched_process_exec")
 int on_exec(unsigned long long *ctx) {
+  forget_all_dropped(current_task());
   if (!current_in_scope()) return 0;
   if (calls_singly && foreign_program(current_task())) __sync_fetch_and_add(&foreign_calls, 1);
-  forget_all_dropped(current_task());
   struct event e = {};
   const u32 tid = (u32)bpf_get_current_pid_tgid();
   if (called_execveat((struct linux_binprm *)ctx[2])) {
@@ -193,6 +193,7 @@ SEC("tp_btf/sched_process_fork")
 int on_fork(unsigned long long *ctx) {
   struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
   if (READ(child, flags) & kTaskKernelThread) return 0;
+  forget_all_dropped(child);
   const u32 child_tgid = READ(child, tgid), parent_tgid = READ(parent, tgid);
   if (use_marks && child_tgid != parent_tgid) {
     u32 key = parent_tgid;

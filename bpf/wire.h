@@ -44,6 +44,23 @@ struct quell_wire_losses {
   wire_u64 last_ns;
 };
 
+// What the file names of an event type decide (by event code): an event that is wanted at all is left out unless it is wanted
+// whatever its names, or one of them begins with one of `count` prefixes from `first` on, or cannot be compared.
+struct quell_name_test {
+  wire_u32 any_success, any_failure;  // as need_success: 0 never, all ones always, else flags of an open
+  wire_u16 first, count;
+};
+enum {
+  kNamePrefixes = 512,  // two halves: what is in force, and what is about to be
+  kNamePrefixesEach = 16,
+  kNamePrefixBytes = 64,
+};
+// Zero behind its end; a byte of the mask is set for each byte of the text.
+struct quell_name_prefix {
+  wire_u64 text[kNamePrefixBytes / 8];
+  wire_u64 mask[kNamePrefixBytes / 8];
+};
+
 // Which tasks are watched.
 enum {
   kScopeAll = 0,

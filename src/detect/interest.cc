@@ -9,11 +9,13 @@
 #include <string>
 #include <string_view>
 
+#include "detect/name_prefixes.h"
+
 namespace quell::detect {
 namespace {
 
 constexpr size_t kUnrestricted = 100;  // event codes of a rule that names no type
-constexpr Need kEver{}, kSuccess{Need::kAlways, 0}, kFailure{0, Need::kAlways};
+constexpr Need kEver{}, kNever{0, 0}, kSuccess{Need::kAlways, 0}, kFailure{0, Need::kAlways};
 
 Need either(Need a, Need b) { return {a.on_success | b.on_success, a.on_failure | b.on_failure}; }
 
@@ -104,21 +106,89 @@ Need need_of_check(const Check& check, EventCode code, bool negated) {
   return kEver;
 }
 
-Need need_of(const Expr& expr, EventCode code, bool negated) {
+// When a condition can be true: under `any_name` whatever the file names of the event; under `some_names` if one of
+// them begins with one of the prefixes, or cannot be compared.
+struct Wish {
+  Need any_name{0, 0}, some_names{0, 0};
+  std::vector<std::string> prefixes;
+  Need total() const { return either(any_name, some_names); }
+};
+
+Wish either(Wish a, const Wish& b) {
+  a.any_name = either(a.any_name, b.any_name);
+  a.some_names = either(a.some_names, b.some_names);
+  a.prefixes.insert(a.prefixes.end(), b.prefixes.begin(), b.prefixes.end());
+  return a;
+}
+
+// Of two sets of which either would do, the one whose shortest prefix is longer; none at all is narrowest.
+const std::vector<std::string>& narrower(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  const auto shortest = [](const std::vector<std::string>& prefixes) {
+    size_t length = SIZE_MAX;
+    for (const std::string& prefix : prefixes) length = std::min(length, prefix.size());
+    return length;
+  };
+  return shortest(b) > shortest(a) ? b : a;
+}
+
+Wish both(const Wish& a, const Wish& b) {
+  Wish out;
+  out.any_name = both(a.any_name, b.any_name);
+  if (a.some_names == kNever && b.some_names == kNever) return out;
+  // One of the two asks for names then; what it asks for besides is in both.
+  out.some_names = both(a.total(), b.total());
+  if (a.any_name == kNever && b.any_name == kNever) {
+    out.prefixes = narrower(a.prefixes, b.prefixes);
+  } else if (a.any_name == kNever) {
+    out.prefixes = a.prefixes;
+  } else if (b.any_name == kNever) {
+    out.prefixes = b.prefixes;
+  } else {
+    out.prefixes = a.prefixes;
+    out.prefixes.insert(out.prefixes.end(), b.prefixes.begin(), b.prefixes.end());
+  }
+  return out;
+}
+
+// Is it about events of another type? Only asked where names may decide: so that a rule's part about one type does not
+// hide what its part about another says of names.
+bool is_about_others(const Check& check, EventCode code, bool negated) {
+  const bool by_type = check.left.kind == Operand::Kind::field && !check.left.arg && check.left.name == "evt.type";
+  if (!by_type || negated || check.right || check.modifier != Modifier::none || check.value_is_identifier) return false;
+  if ((check.op != Op::eq && check.op != Op::in) || !has_file_names(code)) return false;
+  return std::find(check.values.begin(), check.values.end(), event_spec(code).name) == check.values.end();
+}
+
+Wish wish_of_check(const Check& check, EventCode code, bool negated) {
+  if (is_about_others(check, code, negated)) return {};
+  if (!negated) {
+    if (auto prefixes = name_prefixes(check, code)) return {kNever, kEver, std::move(*prefixes)};
+  }
+  return {need_of_check(check, code, negated), kNever, {}};
+}
+
+Wish wish_of(const Expr& expr, EventCode code, bool negated) {
   switch (expr.kind) {
-    case Expr::Kind::check: return need_of_check(expr.check, code, negated);
-    case Expr::Kind::negation: return need_of(*expr.children.front(), code, !negated);
-    case Expr::Kind::macro: return kEver;
+    case Expr::Kind::check: return wish_of_check(expr.check, code, negated);
+    case Expr::Kind::negation: return wish_of(*expr.children.front(), code, !negated);
+    case Expr::Kind::macro: return {kEver, kNever, {}};
     case Expr::Kind::all:
     case Expr::Kind::any: break;
   }
   const bool joins = (expr.kind == Expr::Kind::any) != negated;
-  Need out = need_of(*expr.children.front(), code, negated);
+  Wish out = wish_of(*expr.children.front(), code, negated);
   for (size_t i = 1; i < expr.children.size(); ++i) {
-    const Need next = need_of(*expr.children[i], code, negated);
-    out = joins ? either(out, next) : both(out, next);
+    const Wish next = wish_of(*expr.children[i], code, negated);
+    out = joins ? either(std::move(out), next) : both(out, next);
   }
   return out;
+}
+
+NameTest name_test_of(Wish wish) {
+  if (wish.some_names == kNever || wish.any_name == wish.total()) return {};
+  auto prefixes = fewer_prefixes(std::move(wish.prefixes));
+  if (!prefixes) return {};
+  return {wish.any_name, std::move(*prefixes)};
 }
 
 // The names of calls for which a condition can be true; nothing: any.
@@ -154,7 +224,8 @@ Names call_names(const Expr& expr) {
 }
 
 // Fields that look into the table of descriptors: that of the event, or all of a process.
-constexpr std::string_view kOfDescriptor[] = {"fd.", "evt.arg", "evt.info", "evt.plugininfo", "fs.path"};
+constexpr std::string_view kOfDescriptor[] = {"fd.", "evt.arg", "evt.info", "evt.plugininfo"};
+constexpr std::string_view kOfPath[] = {"fs.path"};
 constexpr std::string_view kOfTable[] = {"fd.types", "fdlist", "proc.std", "proc.fd", "thread.fd"};
 
 bool names_any(std::string_view field, std::span<const std::string_view> prefixes) {
@@ -200,20 +271,35 @@ bool rule_names_any(const Rule& rule, std::span<const std::string_view> prefixes
                      [&](const std::string& field) { return names_any(field, prefixes); });
 }
 
+bool has_descriptor(EventCode code) {
+  const EventSpec& spec = event_spec(code);
+  return spec.has(kEvCreatesFd | kEvUsesFd | kEvDestroysFd) ||
+         std::any_of(spec.params.begin(), spec.params.end(), [](const ParamSpec& param) {
+           return param.type == ParamType::fd || param.type == ParamType::fd32 || param.type == ParamType::fdlist;
+         });
+}
+
+// An open tells of its file itself. The paths of successful calls on names begin at directories, which are known.
 bool needs_plain_files(const Rule& rule) {
   if (rule_names_any(rule, kOfTable)) return true;
-  const bool beyond_opens = std::any_of(rule.event_codes.begin(), rule.event_codes.end(),
-                                        [](EventCode code) { return is_live(code) && !opens_file(code); });
-  return beyond_opens && rule_names_any(rule, kOfDescriptor);
+  bool has_descriptors = false, has_paths_of_descriptors = false;
+  for (const EventCode code : rule.event_codes) {
+    if (!is_live(code) || opens_file(code) || !has_descriptor(code)) continue;
+    has_descriptors = true;
+    if (!has_file_names(code)) has_paths_of_descriptors = true;
+  }
+  return (has_descriptors && rule_names_any(rule, kOfDescriptor)) ||
+         (has_paths_of_descriptors && rule_names_any(rule, kOfPath));
 }
 
 }  // namespace
 
-Need need_of(const Expr& condition, EventCode code) { return need_of(condition, code, false); }
+Need need_of(const Expr& condition, EventCode code) { return wish_of(condition, code, false).total(); }
 
 Interest interest_of(const RuleSet& rules, std::vector<bool> codes) {
   Interest interest(std::move(codes));
-  interest.needs.assign(kEventCodeCount, Need{0, 0});
+  interest.needs.assign(kEventCodeCount, kNever);
+  std::vector<Wish> wishes(kEventCodeCount);
   interest.plain_files_matter = false;
   std::set<std::string> names;
   bool any_generic = false;
@@ -221,7 +307,7 @@ Interest interest_of(const RuleSet& rules, std::vector<bool> codes) {
     if (!rule.enabled || rule.condition == nullptr || rule.source != "syscall") continue;
     if (needs_plain_files(rule)) interest.plain_files_matter = true;
     for (const EventCode code : rule.event_codes) {
-      interest.needs[code] = either(interest.needs[code], need_of(*rule.condition, code));
+      wishes[code] = either(std::move(wishes[code]), wish_of(*rule.condition, code, false));
       // A rule without an event type sees what is there; it asks for nothing.
       if (code != ev::GENERIC_X || rule.event_codes.size() > kUnrestricted) continue;
       Names asked = call_names(*rule.condition);
@@ -231,6 +317,11 @@ Interest interest_of(const RuleSet& rules, std::vector<bool> codes) {
         any_generic = true;
       }
     }
+  }
+  interest.names.resize(kEventCodeCount);
+  for (size_t code = 0; code < kEventCodeCount; ++code) {
+    interest.needs[code] = wishes[code].total();
+    interest.names[code] = name_test_of(std::move(wishes[code]));
   }
   if (!any_generic) {
     for (const SyscallSpec& call : kSyscallTable) {

@@ -84,6 +84,90 @@ TEST(Interest, PlainFilesMatterToOtherEvents) {
   EXPECT_TRUE(interest_in({open, "evt.type=write and proc.name=x"}, "%evt.args").plain_files_matter);
   EXPECT_TRUE(interest_in({open, "evt.type=execve and fd.types intersects (file)"}).plain_files_matter);
   EXPECT_TRUE(interest_in({open, "proc.name=x and fd.name=/x"}).plain_files_matter) << "no type: every event";
+  EXPECT_TRUE(interest_in({open, "evt.type=fchmod and fs.path.name=/x"}).plain_files_matter);
+  EXPECT_TRUE(interest_in({open, "evt.type=unlinkat and evt.arg.name=/x"}).plain_files_matter);
+  EXPECT_FALSE(interest_in({open, "evt.type=unlinkat and fs.path.name=/x"}).plain_files_matter);
+  EXPECT_FALSE(interest_in({open, "evt.type=rename and evt.arg.oldpath=/x"}).plain_files_matter);
+}
+
+using Prefixes = std::vector<std::string>;
+constexpr Need kNever{0, 0};
+
+NameTest openat_names(const std::vector<std::string>& tests) {
+  std::vector<std::string> conditions;
+  for (const std::string& test : tests) conditions.push_back("evt.type=openat and " + test);
+  return interest_in(conditions).name_test(ev::SYSCALL_OPENAT_2_X);
+}
+Prefixes openat_prefixes(const std::string& test) {
+  const NameTest names = openat_names({test});
+  EXPECT_EQ(names.any_name, kNever) << test;
+  return names.prefixes;
+}
+
+TEST(Interest, NamesThatBegin) {
+  EXPECT_EQ(openat_prefixes("fd.name startswith /etc/"), Prefixes{"/etc/"});
+  EXPECT_EQ(openat_prefixes("fd.name = /etc/shadow"), Prefixes{"/etc/shadow"});
+  EXPECT_EQ(openat_prefixes("fd.name in (/etc/shadow, /etc/passwd)"), (Prefixes{"/etc/passwd", "/etc/shadow"}));
+  EXPECT_EQ(openat_prefixes("fd.directory in (/bin, /usr/bin)"), (Prefixes{"/bin", "/usr/bin"}));
+  EXPECT_EQ(openat_prefixes("fs.path.name glob '/home/*/.ssh/*'"), Prefixes{"/home/"});
+  EXPECT_EQ(openat_prefixes("fd.name glob '/a[bc]d'"), Prefixes{"/a"});
+  EXPECT_EQ(openat_prefixes("fd.name pmatch (/var/log, //etc//ssh/, srv/x, /run/c*/d)"),
+            (Prefixes{"/etc/ssh", "/run/c", "/srv/x", "/var/log"}));
+  EXPECT_EQ(openat_prefixes("evt.arg.name startswith /tmp"), Prefixes{"/tmp"});
+  EXPECT_EQ(openat_prefixes("evt.rawarg.name startswith /tmp"), Prefixes{"/tmp"});
+  EXPECT_EQ(openat_prefixes("evt.arg[2] startswith /tmp"), Prefixes{"/tmp"});
+  EXPECT_EQ(openat_prefixes("(fd.name startswith /etc or fd.name startswith /etc/ssh)"), Prefixes{"/etc"});
+  EXPECT_EQ(openat_prefixes("fd.name startswith /etc and fd.name startswith /etc/ssh"), Prefixes{"/etc/ssh"});
+  EXPECT_EQ(openat_prefixes("proc.name=x and fd.name startswith /etc and not fd.name startswith /etc/ssh"),
+            Prefixes{"/etc"});
+  EXPECT_EQ(openat_prefixes("fd.name = relative"), Prefixes{}) << "only names that cannot be compared";
+}
+
+TEST(Interest, NamesThatSayNothing) {
+  for (const char* test :
+       {"not fd.name startswith /etc", "fd.name contains /etc", "fd.name endswith /etc", "fd.name != /etc",
+        "fd.name glob '*/etc'", "fd.name startswith /", "fd.name startswith ''", "fd.name pmatch (/)",
+        "(fd.name startswith /etc or proc.name = x)", "not (fd.name startswith /etc and proc.name = x)",
+        "fd.filename = shadow", "tolower(fd.name) startswith /etc", "fd.name startswith val(proc.cwd)",
+        "evt.arg.flags startswith /etc", "fd.name regex '/etc/.*'", "proc.name startswith /etc"}) {
+    EXPECT_EQ(openat_names({test}), NameTest{}) << test;
+  }
+  EXPECT_EQ(interest_in({"evt.type=unlinkat and fd.name startswith /etc"}).name_test(ev::SYSCALL_UNLINKAT_2_X),
+            NameTest{})
+      << "that is the directory";
+  EXPECT_EQ(interest_in({"evt.type=chdir and evt.arg.path startswith /etc"}).name_test(ev::SYSCALL_CHDIR_X), NameTest{})
+      << "the tables live on it";
+}
+
+TEST(Interest, NamesOfSeveralRules) {
+  EXPECT_EQ(openat_names({"fd.name startswith /etc", "fd.name startswith /root"}),
+            (NameTest{kNever, {"/etc", "/root"}}));
+  EXPECT_EQ(openat_names({"fd.name startswith /etc", "proc.name = x"}), NameTest{});
+  EXPECT_EQ(openat_names({"evt.is_open_read=true and fd.name startswith /etc", "evt.is_open_write=true"}),
+            (NameTest{{2, 2}, {"/etc"}}));
+  EXPECT_EQ(openat_names({"evt.is_open_write=true and fd.name startswith /etc", "evt.is_open_write=true"}), NameTest{})
+      << "names decide nothing more";
+  EXPECT_EQ(openat_names({"fd.name startswith /etc", "evt.failed=true"}), (NameTest{{0, kAlways}, {"/etc"}}));
+  const Interest interest =
+      interest_in({"(evt.type=openat and fd.name startswith /a or evt.type=unlink and fs.path.name startswith /b)",
+                   "evt.type in (rename, symlink) and (fs.path.source startswith /c or fs.path.target = /d)"});
+  EXPECT_EQ(interest.name_test(ev::SYSCALL_OPENAT_2_X), (NameTest{kNever, {"/a"}}));
+  EXPECT_EQ(interest.name_test(ev::SYSCALL_UNLINK_2_X), (NameTest{kNever, {"/b"}}));
+  EXPECT_EQ(interest.name_test(ev::SYSCALL_RENAME_X), (NameTest{kNever, {"/c", "/d"}}));
+  EXPECT_EQ(interest.name_test(ev::SYSCALL_SYMLINK_X), (NameTest{kNever, {"/c", "/d"}}));
+  EXPECT_EQ(interest.name_test(ev::SYSCALL_OPEN_X), NameTest{});
+  EXPECT_FALSE(interest.plain_files_matter) << "none of them has a descriptor of a plain file";
+}
+
+TEST(Interest, ManyAndLongNamesAreShortened) {
+  std::string many = "fd.name in (/x";
+  for (int i = 100; i < 200; ++i) many += ", /a/directory/with/a/long/name/of/its/own/" + std::to_string(i);
+  EXPECT_EQ(openat_prefixes(many + ")"), (Prefixes{"/a/directory/with/a/long/name/of", "/x"}));
+  const std::string deep = "/" + std::string(100, 'd');
+  EXPECT_EQ(openat_prefixes("fd.name startswith " + deep), Prefixes{deep.substr(0, NameTest::kMaxLength)});
+  std::string letters = "fd.name in (/a";
+  for (char c = 'b'; c <= 'z'; ++c) letters += std::string(", /") + c;
+  EXPECT_EQ(openat_names({letters + ")"}), NameTest{}) << "too many to compare with";
 }
 
 TEST(Interest, GenericCallsByName) {

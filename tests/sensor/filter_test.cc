@@ -11,13 +11,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
-#include "apps/quell/evaluator.h"
-#include "apps/quell/live_tables.h"
-#include "apps/quell/rules.h"
-#include "capture/ebpf/call_tracepoints.h"
 #include "needs_sensor.h"
+#include "side_by_side.h"
 
 namespace quell::capture::test {
 namespace {
@@ -77,50 +73,14 @@ void load() {
       "/dev/null");
 }
 
-struct Seen {
-  std::multiset<std::string> detections;
-  size_t events = 0;
-};
-
-Seen judge(const Events& events, const cli::LoadedRules& rules, const Snapshot& snapshot) {
-  Seen seen;
-  seen.events = events.size();
-  enrich::StateTables tables{enrich::Options{}};
-  detect::Engine engine(rules.program);
-  cli::EvaluatorOptions options;
-  options.on_detection = [&](Detection&& detection) {
-    seen.detections.insert(detection.rule + " pid " + std::to_string(detection.process.pid) + ": " + detection.message);
-  };
-  cli::Evaluator evaluator(tables, engine, options);
-  evaluator.load(snapshot);
-  EventBatch batch;
-  for (const auto& event : events) batch.append(event->bytes, event->cpu);
-  evaluator.run(batch);
-  return seen;
-}
-
 void compare(const std::vector<std::string>& files, size_t at_least, size_t left_out_at_least = 1) {
   detect::EngineOptions options;
   options.match_all = true;
   const auto rules = cli::load_rules({.paths = files}, options, false);
   ASSERT_TRUE(rules) << rules.error().str();
-  const auto snapshot = cli::scan_machine();
-  ASSERT_TRUE(snapshot);
-  EbpfOptions everything;
-  everything.interest = Interest(detect::wanted_event_codes(*(*rules)->program));
-  Sandbox all({}, everything);
-  EbpfOptions filtered;
-  filtered.scope = {Scope::Kind::cgroup, all.group(), 0};
-  filtered.interest = (*rules)->interest();
-  if (CallTracepoints::open()) filtered.attach = Attach::singly;
-  Sandbox few({}, filtered);
-  const Seen with_all = judge(all.run(load), **rules, *snapshot), with_few = judge(few.collect(), **rules, *snapshot);
-  EXPECT_EQ(with_few.detections, with_all.detections);
-  EXPECT_GE(with_all.detections.size(), at_least);
-  EXPECT_LE(with_few.events + left_out_at_least, with_all.events);
-  printf("%zu of %zu events, %zu detections\n", with_few.events, with_all.events, with_all.detections.size());
-  EXPECT_EQ(all.source().counters().lost(), 0u);
-  EXPECT_EQ(few.source().counters().lost(), 0u);
+  const BothViews views = see_both(**rules, (*rules)->interest(), load);
+  EXPECT_GE(views.all.detections.size(), at_least);
+  EXPECT_LE(views.few.events + left_out_at_least, views.all.events);
 }
 
 TEST(SensorFilter, WritesOnly) {

@@ -14,11 +14,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "bpf/wire.h"
+#include "capture/ebpf/name_tests.h"
 #include "capture/ebpf/opened_name.h"
 #include "capture/ebpf/programs.h"
 #include "capture/ebpf/ring_reader.h"
@@ -141,6 +143,7 @@ class Sensor final : public LiveSource {
   void sum_per_cpu(int map_fd, uint32_t entries, Visit&& visit) const;
 
   std::unique_ptr<Programs> programs_;
+  std::optional<NameTests> name_tests_;
   std::unique_ptr<RingReader> ring_;
   Snapshot snapshot_;
   int epoll_fd_ = -1;
@@ -208,6 +211,7 @@ Result<void> Sensor::load(const EbpfOptions& options) {
               object.rodata->scope_cgroup = scope.group.id;
             }));
   shared().bss->boot_offset_ns = boot_offset_ns();
+  name_tests_.emplace(shared().bss->name_tests, shared().bss->name_prefixes);
   // In a pid namespace getpid() is not what the kernel programs see, so one of them is asked. Kernels before 5.10
   // cannot run a program on request; there the sensor has to live in the first namespace.
   shared().bss->self_tgid = static_cast<uint32_t>(getpid());
@@ -240,7 +244,11 @@ Result<void> Sensor::mark_processes(const EbpfOptions& options) {
 
 Result<void> Sensor::set_interest(const Interest& interest) {
   auto& memory = *shared().bss;
-  memory.may_drop_files = !interest.plain_files_matter;
+  // What was noted before has not been kept true since.
+  const bool may_drop_files = !interest.plain_files_matter;
+  if (may_drop_files && !memory.may_drop_files) std::fill(std::begin(memory.dropped), std::end(memory.dropped), 0);
+  memory.may_drop_files = may_drop_files;
+  name_tests_->set(interest);
   std::vector<const SyscallSpec*> calls;
   for (const SyscallSpec& call : kSyscallTable) {
     if (call.x86_64 < 0 || call.x86_64 >= kMaxSyscalls) continue;
