@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "apps/quell/rule_kernel.h"
+#include "detect/interest.h"
 #include "detect/lowered.h"
 
 namespace quell::cli {
@@ -53,7 +55,7 @@ Result<std::string> lowered_text(const detect::RuleSet& rules, std::string_view 
       "value = by one look at a table of values seen before;\n  event = computed for each event that gets this far.  "
       "cost: instructions of the step, estimated from the operators and constants in it, not measured\n  "
       "(`quell detect --profile` measures).  shared: other rules that the same step answers.\n";
-  return out;
+  return out + kernel_text(detect::interest_of(rules, detect::wanted_event_codes(*program)), *found);
 }
 
 }  // namespace quell::cli

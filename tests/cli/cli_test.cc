@@ -216,6 +216,18 @@ TEST_F(Cli, RulesAreListedAndExplained) {
   EXPECT_EQ(explained.status, 0);
   EXPECT_NE(explained.out.find("evt.num > 0"), std::string::npos);
   EXPECT_NE(explained.out.find("lowered form"), std::string::npos);
+  EXPECT_EQ(explained.out.find("if a name begins with"), std::string::npos);
+  const std::string by_name = folder_.file("names.yaml", R"(
+- rule: Shadow
+  desc: d
+  condition: evt.type in (openat, openat2) and evt.is_open_read=true and fd.name in (/etc/shadow, /etc/gshadow)
+  output: o
+  priority: INFO
+)");
+  const Finished names = run({"rule", "explain", "Shadow", "--rules", by_name});
+  EXPECT_NE(names.out.find("openat, openat2: for reading, if a name begins with /etc/gshadow, /etc/shadow or"),
+            std::string::npos)
+      << names.out;
   const Finished fields = run({"rule", "fields", "proc.name", "-o", "name"});
   EXPECT_EQ(fields.out, "proc.name\n");
 }
