@@ -267,6 +267,26 @@ bool parse_i64(std::string_view text, int64_t& out) {
   return error == std::errc{} && end == text.data() + text.size() && !text.empty();
 }
 
+std::string printable(std::string_view bytes) {
+  std::string out(bytes);
+  for (char& c : out)
+    if (static_cast<uint8_t>(c) < 0x20 || static_cast<uint8_t>(c) > 0x7E) c = '.';
+  return out;
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t count = std::min<size_t>(bytes.size() - i, 3);
+    uint32_t bits = 0;
+    for (size_t j = 0; j < 3; ++j) bits = bits << 8 | (j < count ? static_cast<uint8_t>(bytes[i + j]) : 0u);
+    for (size_t j = 0; j < 4; ++j) out += j <= count ? kDigits[bits >> (18 - 6 * j) & 63] : '=';
+  }
+  return out;
+}
+
 std::string hex(const void* bytes, size_t count) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string out;

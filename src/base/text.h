@@ -34,6 +34,10 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
 bool parse_u64(std::string_view text, uint64_t& out, int base = 10);
 bool parse_i64(std::string_view text, int64_t& out);
 
+/// Every byte that is not printable ASCII becomes a dot.
+std::string printable(std::string_view bytes);
+/// RFC 4648, with padding.
+std::string base64(std::string_view bytes);
 /// Lower-case hex of bytes.
 std::string hex(const void* bytes, size_t count);
 
