@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 
 #include "base/assert.h"
@@ -41,15 +42,16 @@ JsonWriter& JsonWriter::key(std::string_view name) {
   return *this;
 }
 
-JsonWriter& JsonWriter::number(int64_t value) {
-  const fmt::format_int digits(value);
-  return raw({digits.data(), digits.size()});
+template <typename Integer>
+JsonWriter& JsonWriter::digits(Integer value) {
+  constexpr size_t kMaxDigits = 20;
+  char* at = begin_value(kMaxDigits);
+  end_ = std::to_chars(at, at + kMaxDigits, value).ptr;
+  return *this;
 }
 
-JsonWriter& JsonWriter::number(uint64_t value) {
-  const fmt::format_int digits(value);
-  return raw({digits.data(), digits.size()});
-}
+JsonWriter& JsonWriter::number(int64_t value) { return digits(value); }
+JsonWriter& JsonWriter::number(uint64_t value) { return digits(value); }
 
 JsonWriter& JsonWriter::number(double value) {
   if (!std::isfinite(value)) return null();

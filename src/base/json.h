@@ -107,6 +107,8 @@ class JsonWriter {
     return *this;
   }
   JsonWriter& close(char bracket);
+  template <typename Integer>
+  JsonWriter& digits(Integer value);
 
   std::unique_ptr<char[]> memory_;
   char* end_ = nullptr;  // of what is written

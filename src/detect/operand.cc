@@ -259,10 +259,9 @@ Value transform_one(Transformer transformer, const Value& value, const Extract& 
 
 }  // namespace
 
-Value evaluate(const CompiledOperand& operand, const Extract& x, FieldMemo* memo) {
+Value evaluate_compound(const CompiledOperand& operand, const Extract& x, FieldMemo* memo) {
   switch (operand.kind) {
-    case CompiledOperand::Kind::field:
-      return memo != nullptr ? memo->get(x, operand) : operand.field.spec->get(x, operand.field.arg);
+    case CompiledOperand::Kind::field: return evaluate(operand, x, memo);
     case CompiledOperand::Kind::literal: return Value::text(operand.literal);
     case CompiledOperand::Kind::list: {
       Value* items = x.arena.values(operand.args.size());

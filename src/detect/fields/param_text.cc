@@ -32,6 +32,21 @@ std::string flag_names(FlagTable table, uint32_t value) {
   return out;
 }
 
+/// The same without looking them up again each time: rules ask for them with most events, and few sets are common.
+/// Valid until the next call.
+std::string_view common_flag_names(FlagTable table, uint32_t value) {
+  struct Known {
+    const FlagName* table = nullptr;
+    uint32_t value = 0;
+    std::string names;
+  };
+  thread_local std::array<Known, 64> kept;
+  Known& known = kept[(value ^ value >> 6 ^ reinterpret_cast<uintptr_t>(table.data()) >> 5) % kept.size()];
+  if (known.table != table.data() || known.value != value)
+    known = {table.data(), value, flag_names(table, value)};
+  return known.names;
+}
+
 std::string enum_names(FlagTable table, uint32_t value) {
   std::string out;
   for (const FlagName& flag : table)
@@ -276,6 +291,11 @@ Value param_value(const Extract& x, size_t index) {
   const Param param = x.event().param(index);
   const ParamType type = x.event().spec().params[index].type;
   const bool is_path = type == ParamType::fspath || type == ParamType::fsrelpath;
+  if (!param.empty() && (type == ParamType::flags32 || type == ParamType::flags16 || type == ParamType::flags8)) {
+    const FlagTable table = x.event().spec().params[index].flags;
+    if (const auto names = common_flag_names(table, static_cast<uint32_t>(param.u64())); !names.empty())
+      return text_in(x, names);
+  }
   // Most texts are shown as they came.
   if (!param.empty() && (type == ParamType::charbuf || is_path)) {
     const std::string_view text = param.text();
