@@ -133,8 +133,8 @@ std::string Evaluator::detection_id(const Detection& detection) {
   if (!options_.is_live || getrandom(&id, sizeof id, 0) != sizeof id) {
     id = fnv1a(detection.rule, fnv1a(detection.evidence_ref, 0xcbf29ce484222325));
   }
-  std::string out = "d-";
-  for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[id >> shift & 15];
+  std::string out = "d-0123456789abcdef";
+  for (size_t at = out.size(); at-- > 2; id >>= 4) out[at] = "0123456789abcdef"[id & 15];
   return out;
 }
 

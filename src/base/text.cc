@@ -178,7 +178,7 @@ std::string json_escape(std::string_view text) {
   return out;
 }
 
-void write_digits(uint64_t value, size_t count, char* out) {
+void write_digits(uint32_t value, size_t count, char* out) {
   for (; count > 0; value /= 10) out[--count] = static_cast<char>('0' + value % 10);
 }
 
@@ -206,7 +206,7 @@ void write_iso8601_utc(uint64_t realtime_ns, char* out) {
   write_digits(in_day / 3600, 2, out + 11);
   write_digits(in_day / 60 % 60, 2, out + 14);
   write_digits(in_day % 60, 2, out + 17);
-  write_digits(realtime_ns % kSecond, 9, out + 20);
+  write_digits(static_cast<uint32_t>(realtime_ns % kSecond), 9, out + 20);
 }
 
 std::string iso8601_utc(uint64_t realtime_ns) {

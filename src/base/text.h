@@ -23,7 +23,7 @@ std::string iso8601_utc(uint64_t realtime_ns);
 void write_iso8601_utc(uint64_t realtime_ns, char* out);
 inline constexpr size_t kIso8601Length = 30;
 /// `value` as `count` decimal digits with leading zeros; what does not fit is cut off in front.
-void write_digits(uint64_t value, size_t count, char* out);
+void write_digits(uint32_t value, size_t count, char* out);
 
 /// Splits at `separator`; empty parts are kept.
 std::vector<std::string_view> split(std::string_view text, char separator);

@@ -70,7 +70,9 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
         out.container = thread->container->info;
       }
     }
-    for (Creator& one : context.state->lineage(*thread, kMaxAncestors))
+    std::vector<Creator> lineage = context.state->lineage(*thread, kMaxAncestors);
+    out.ancestors.reserve(lineage.size());
+    for (Creator& one : lineage)
       out.ancestors.push_back({process_id(one.pid, one.clone_ns, machine), std::move(one.comm), std::move(one.exepath),
                                std::move(one.cmdline)});
   }

@@ -85,7 +85,7 @@ class LineFrame {
     } else {
       write_clock(detection.kernel_ns, before_);
       before_[8] = '.';
-      write_digits(detection.kernel_ns % kSecond, 9, before_ + 9);
+      write_digits(static_cast<uint32_t>(detection.kernel_ns % kSecond), 9, before_ + 9);
       before_size_ = 18;
       put(": ");
     }
@@ -103,11 +103,11 @@ class LineFrame {
   /// Local time, "HH:MM:SS".
   static void write_clock(uint64_t ns, char* out) {
     const tm parts = local_time(static_cast<time_t>(ns / kSecond));
-    write_digits(static_cast<uint64_t>(parts.tm_hour), 2, out);
+    write_digits(static_cast<uint32_t>(parts.tm_hour), 2, out);
     out[2] = ':';
-    write_digits(static_cast<uint64_t>(parts.tm_min), 2, out + 3);
+    write_digits(static_cast<uint32_t>(parts.tm_min), 2, out + 3);
     out[5] = ':';
-    write_digits(static_cast<uint64_t>(parts.tm_sec), 2, out + 6);
+    write_digits(static_cast<uint32_t>(parts.tm_sec), 2, out + 6);
   }
   void put(std::string_view text) {
     std::memcpy(before_ + before_size_, text.data(), text.size());

@@ -291,10 +291,12 @@ Value param_value(const Extract& x, size_t index) {
   const Param param = x.event().param(index);
   const ParamType type = x.event().spec().params[index].type;
   const bool is_path = type == ParamType::fspath || type == ParamType::fsrelpath;
-  if (!param.empty() && (type == ParamType::flags32 || type == ParamType::flags16 || type == ParamType::flags8)) {
-    const FlagTable table = x.event().spec().params[index].flags;
-    if (const auto names = common_flag_names(table, static_cast<uint32_t>(param.u64())); !names.empty())
-      return text_in(x, names);
+  const bool is_flags = type == ParamType::flags32 || type == ParamType::flags16 || type == ParamType::flags8;
+  if (!param.empty() && (is_flags || type == ParamType::mode)) {
+    const ParamSpec& spec = x.event().spec().params[index];
+    const std::string_view names = common_flag_names(spec.flags, static_cast<uint32_t>(param.u64()));
+    if (!names.empty()) return text_in(x, names);
+    return text_in(x, number_text(param, is_flags ? spec.format : PrintFormat::oct, false));
   }
   // Most texts are shown as they came.
   if (!param.empty() && (type == ParamType::charbuf || is_path)) {
