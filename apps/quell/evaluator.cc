@@ -38,7 +38,7 @@ void Evaluator::run(const EventBatch& batch) {
 
 /// Most events of a capture with everything in it (page faults, context switches, calls that no rule names) are
 /// nobody's business: they are counted and left alone.
-bool Evaluator::passes(const EventBatch::Slot& slot) {
+inline bool Evaluator::passes(const EventBatch::Slot& slot) {
   const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
   if (changes_state_[code] || recorder_ != nullptr || flight_ != nullptr ||
       (!slot.state_only && engine_.looks_at(code)))

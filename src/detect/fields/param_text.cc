@@ -42,8 +42,7 @@ std::string_view common_flag_names(FlagTable table, uint32_t value) {
   };
   thread_local std::array<Known, 64> kept;
   Known& known = kept[(value ^ value >> 6 ^ reinterpret_cast<uintptr_t>(table.data()) >> 5) % kept.size()];
-  if (known.table != table.data() || known.value != value)
-    known = {table.data(), value, flag_names(table, value)};
+  if (known.table != table.data() || known.value != value) known = {table.data(), value, flag_names(table, value)};
   return known.names;
 }
 
@@ -193,8 +192,7 @@ std::string resolved_text(const Extract& x, const ParamSpec& spec, const Param& 
       return call == nullptr ? std::string() : std::string(call->name);
     }
     case ParamType::reltime:
-      return param.u64() == UINT64_MAX ? std::string()
-                                       : fmt::format("{:g}s", static_cast<double>(param.u64()) / 1e9);
+      return param.u64() == UINT64_MAX ? std::string() : fmt::format("{:g}s", static_cast<double>(param.u64()) / 1e9);
     default: return {};
   }
 }
