@@ -78,12 +78,14 @@ struct Ring {
   const ContainerSlot* slot = nullptr;  // whose; only to be compared: the container may be gone
   uint32_t index = 0;
   std::deque<Segment> segments;
+  Segment* open = nullptr;  // the last one, which is being written; null if there is none
   size_t bytes = 0;
   size_t limit = 0;       // when the last segment has grown to this, and
   uint64_t limit_ns = 0;  // at this time, another one begins
   ActiveCapture* capture = nullptr;
 
-  Segment& current() { return segments.back(); }
+  /// True if an event of this time goes into the open segment.
+  bool has_room(uint64_t ts_ns) const { return open != nullptr && open->chunk->size() < limit && ts_ns < limit_ns; }
 };
 
 /// Notes the state of `thread` in `into`, the last of `segments`, unless it is there already. Texts are shared with an
