@@ -259,12 +259,11 @@ void FlightRecorder::begin_segment(Ring& ring, uint64_t ts_ns) {
     Segment& segment = ring.segments.emplace_back();
     ring.open = &segment;
     segment.serial = next_serial();
-    segment.chunk = spare_ != nullptr ? std::move(spare_) : std::make_shared<Chunk>();
-    spare_.reset();
+    segment.chunk = std::make_shared<Chunk>();
     segment.lost_before = lost_total_;
     account_for(ring, segment.bytes());
   }
-  // A little below a power of two: the last event then does not double the chunk.
+  // A little less than what was made room for, because the last event goes beyond it.
   ring.limit = segment_bytes_ - segment_bytes_ / 16;
   ring.limit_ns = ts_ns + segment_ns_;
   if (ring.capture != nullptr) ring.limit_ns = std::min(ring.limit_ns, ring.capture->until_ns + 1);
@@ -276,11 +275,6 @@ void FlightRecorder::drop_oldest(Ring& ring, uint64_t& counter) {
   if (!oldest.has_all_notes) ++counters_.segments_without_state;
   ring.bytes -= oldest.bytes();
   counters_.bytes -= oldest.bytes();
-  // Nobody else holds it: the next segment need not grow from nothing.
-  if (spare_ == nullptr && oldest.chunk.use_count() == 1 && oldest.chunk->capacity() == segment_bytes_) {
-    spare_ = std::move(oldest.chunk);
-    spare_->clear();
-  }
   ring.segments.pop_front();
   if (ring.segments.empty()) ring.open = nullptr;
 }

@@ -91,8 +91,8 @@ class FlightRecorder {
   void after(const EventContext& context, uint16_t cpu, bool state_only) {
     const Event& event = *context.event;
     last_tid_ = event.tid();
-    if (home_ != nullptr && context.thread != nullptr && home_->slot == context.thread->container &&
-        kinds_[event.code()] == kPlain)
+    const Thread* const thread = context.thread;
+    if (home_ != nullptr && kinds_[event.code()] == kPlain && (thread == nullptr || thread->container == home_->slot))
       append(*home_, event, cpu, state_only);
     else
       after_slowly(context, cpu, state_only);
@@ -134,7 +134,8 @@ class FlightRecorder {
   /// Null if it has none yet.
   Ring* known_ring(const ContainerSlot& slot) const {
     const uint32_t index = slot.flight_ring;
-    if (index == 0 || index >= rings_.size() || rings_[index] == nullptr || rings_[index]->slot != &slot) return nullptr;
+    if (index == 0 || index >= rings_.size() || rings_[index] == nullptr || rings_[index]->slot != &slot)
+      return nullptr;
     return rings_[index].get();
   }
   Ring& ring_of(const ContainerSlot& slot) {
@@ -193,7 +194,6 @@ class FlightRecorder {
   std::vector<std::unique_ptr<Ring>> rings_;  // by ContainerSlot::flight_ring; 0 is nobody's
   std::vector<uint32_t> free_rings_;
   std::vector<std::unique_ptr<ActiveCapture>> active_;
-  std::shared_ptr<Chunk> spare_;
 
   // Of the event between before() and after().
   Ring* home_ = nullptr;
