@@ -80,7 +80,7 @@ Error located(Error error, const std::string& path) {
 }
 
 /// Everything up to the end of the capture, or up to where it breaks.
-Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer,
+Result<void> replay(const std::string& path, const LoadedRules& rules, DetectionPrinter& printer,
                     const NoiseOptions& noise_options, detect::RuleProfile* profile, Totals& totals) {
   // Standard input by its usual name.
   auto opened = capture::open_scap(path == "-" ? "/dev/stdin" : path);
@@ -167,7 +167,7 @@ Exit detect(const Globals& globals, Options options) {
   for (const std::string& name : options.names)
     if (const auto told = tell_name(*(*rules)->program, name); !told) return fail(told.error());
 
-  const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
+  DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json, flags->style);
   NoiseOptions noise;
   if (!options.fold_window.empty()) {
     const auto window_ms = parse_duration_ms(options.fold_window);

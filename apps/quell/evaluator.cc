@@ -38,7 +38,7 @@ void Evaluator::run(const EventBatch& batch) {
 
 /// Most events of a capture with everything in it (page faults, context switches, calls that no rule names) are
 /// nobody's business: they are counted and left alone.
-bool Evaluator::passes(const EventBatch::Slot& slot) {
+inline bool Evaluator::passes(const EventBatch::Slot& slot) {
   const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
   if (changes_state_[code] || recorder_ != nullptr || flight_ != nullptr ||
       (!slot.state_only && engine_.looks_at(code)))
@@ -90,7 +90,10 @@ void Evaluator::detected(detect::RuleIndex rule, const EventContext& context) {
   Detection detection = engine_.render(rule, context);
   if (options_.clock != nullptr) detection.detect_ns = options_.clock->realtime_ns();
   detection.hostname = options_.hostname.empty() ? tables_.machine().hostname : options_.hostname;
-  detection.evidence_ref = fmt::format("{}#{}", options_.origin, number_);
+  const fmt::format_int number(number_);
+  detection.evidence_ref.reserve(options_.origin.size() + 1 + number.size());
+  (detection.evidence_ref += options_.origin) += '#';
+  detection.evidence_ref.append(number.data(), number.size());
   detection.id = detection_id(detection);
   ++detection_count_;
   options_.on_detection(std::move(detection));
@@ -130,7 +133,9 @@ std::string Evaluator::detection_id(const Detection& detection) {
   if (!options_.is_live || getrandom(&id, sizeof id, 0) != sizeof id) {
     id = fnv1a(detection.rule, fnv1a(detection.evidence_ref, 0xcbf29ce484222325));
   }
-  return fmt::format("d-{:016x}", id);
+  std::string out = "d-0123456789abcdef";
+  for (size_t at = out.size(); at-- > 2; id >>= 4) out[at] = "0123456789abcdef"[id & 15];
+  return out;
 }
 
 }  // namespace quell::cli

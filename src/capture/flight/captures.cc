@@ -88,7 +88,7 @@ std::optional<FlightRecorder::Started> FlightRecorder::trigger(CaptureRef ref, u
   sink_.begin(capture.ref.id);
 
   const uint64_t from_ns = capture.ref.trigger_ns > limits_.before_ns ? capture.ref.trigger_ns - limits_.before_ns : 0;
-  capture.lost_before = ring.current().lost_before;
+  capture.lost_before = ring.open->lost_before;
   bool has_begun = false;
   for (const Segment& segment : ring.segments) {
     if (!has_begun && segment.last_ns < from_ns) continue;
@@ -149,7 +149,7 @@ void FlightRecorder::end(Ring& ring, std::string note) {
   const std::unique_ptr<ActiveCapture> capture = std::move(*found);
   active_.erase(found);
   ring.capture = nullptr;
-  if (is_unshared(ring)) hand_over(*capture, ring.current());
+  if (is_unshared(ring)) hand_over(*capture, *ring.open);
   ring.limit = 0;
   learn_container(*capture);
   CaptureRef& ref = capture->ref;

@@ -42,9 +42,10 @@ inline void put_event_block(std::span<const uint8_t> event, uint16_t cpu, bool s
       load<uint16_t>(event.data() + sizeof(EventHeader)) == sizeof(uint16_t) &&
       load<uint16_t>(event.data() + kGenericCallCode) >= kCallCodesKnownToAll)
     std::memset(out - event.size() + kGenericCallCode, 0, sizeof(uint16_t));
+  // Zeros up to a multiple of four; what they are too many, the length overwrites.
   constexpr uint32_t kZeros = 0;
-  put(&kZeros, padded4(body) - body);
-  put(&total, sizeof total);
+  std::memcpy(out, &kZeros, sizeof kZeros);
+  std::memcpy(out + padded4(body) - body, &total, sizeof total);
 }
 
 }  // namespace quell::capture::scap
