@@ -5,6 +5,7 @@
 
 #include "apps/quell/task_events.h"
 #include "base/assert.h"
+#include "capture/account_events.h"
 
 namespace quell::cli {
 namespace {
@@ -68,22 +69,40 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
   event.cpu = slot.cpu;
   event.state_only = slot.state_only;
   if (options_.read_thread && event.tid() > 0 && event.spec().source != EventClass::iter) learn_about(event);
-  if (recorder_ != nullptr) {
-    if (auto written = recorder_->append({slot.bytes, slot.len}, slot.cpu, slot.state_only); !written) {
-      record_status_ = std::move(written);
-      recorder_ = nullptr;
-    }
-  }
   number_ += slot.skipped_before + 1;
   if (flight_ != nullptr) {
     tables_.settle();
     flight_->before(event, tables_.thread(event.tid()));
   }
+  const uint64_t account_reads = tables_.account_reads();
   const EventContext& context = tables_.apply(event, number_);
   if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
-  if (slot.state_only) return;
-  ++event_count_;
-  for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
+  if (!slot.state_only) {
+    ++event_count_;
+    for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
+  }
+  if (recorder_ != nullptr) record(context, slot, account_reads);
+}
+
+/// After the rules have seen it, because they may have asked who a container's users are: a replay, which cannot look
+/// into the container, must know them by this event.
+void Evaluator::record(const EventContext& context, const EventBatch::Slot& slot, uint64_t account_reads) {
+  Result<void> written;
+  if (context.thread != nullptr && !context.thread->container->is_host()) {
+    const ContainerSlot& container = *context.thread->container;
+    tables_.user(container, context.thread->uid);
+    if (tables_.account_reads() != account_reads) {
+      std::vector<User> users;
+      std::vector<Group> groups;
+      tables_.accounts(container, users, groups);
+      for (const auto& account : capture::account_events(container.id, users, groups, context.event->ts_ns()))
+        if (written) written = recorder_->append(account, 0, true);
+    }
+  }
+  if (written) written = recorder_->append({slot.bytes, slot.len}, slot.cpu, slot.state_only);
+  if (written) return;
+  record_status_ = std::move(written);
+  recorder_ = nullptr;
 }
 
 void Evaluator::detected(detect::RuleIndex rule, const EventContext& context) {

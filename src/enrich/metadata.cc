@@ -93,6 +93,7 @@ UserDatabase& StateTables::Impl::database_of(Slot& slot, bool missing) {
   if (!worth_reading) return slot.database;
   slot.database_pid = slot.member_pid;
   ++slot.database_reads;
+  ++account_reads_;
   std::vector<User> users;
   std::vector<Group> groups;
   if (!options_.read_users(slot.member_pid, users, groups)) return slot.database;

@@ -76,6 +76,8 @@ std::vector<Creator> StateTables::lineage(const Thread& thread, size_t limit) co
 
 uint32_t StateTables::lineage_epoch() const { return impl_->threads_.lineage_epoch(); }
 
+uint64_t StateTables::account_reads() const { return impl_->account_reads_; }
+
 const User* StateTables::user(const ContainerSlot& container, uint32_t uid) const {
   auto& slot = const_cast<Slot&>(static_cast<const Slot&>(container));
   const auto find = [uid](const UserDatabase& database) -> const User* {

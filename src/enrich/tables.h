@@ -101,6 +101,8 @@ class StateTables final : public StateView {
 
   /// What is known of a container's users without asking anybody.
   void accounts(const ContainerSlot& container, std::vector<User>& users, std::vector<Group>& groups) const;
+  /// How often the users of some container were read. Read with the first question about them.
+  uint64_t account_reads() const;
   void for_each_thread(const std::function<void(const Thread&)>& visit) const;
   /// Everything known now, in the form that load() and capture writers take.
   Snapshot snapshot() const;
