@@ -74,35 +74,43 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
     tables_.settle();
     flight_->before(event, tables_.thread(event.tid()));
   }
-  const uint64_t account_reads = tables_.account_reads();
   const EventContext& context = tables_.apply(event, number_);
   if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
-  if (!slot.state_only) {
-    ++event_count_;
-    for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
-  }
-  if (recorder_ != nullptr) record(context, slot, account_reads);
+  if (recorder_ != nullptr) record(context, slot);
+  if (slot.state_only) return;
+  ++event_count_;
+  for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
 }
 
-/// After the rules have seen it, because they may have asked who a container's users are: a replay, which cannot look
-/// into the container, must know them by this event.
-void Evaluator::record(const EventContext& context, const EventBatch::Slot& slot, uint64_t account_reads) {
-  Result<void> written;
-  if (context.thread != nullptr && !context.thread->container->is_host()) {
+/// Rules may ask who the users of the event's container are. A replay cannot look into it: whoever is read for this
+/// event is written before it, and counts as events there, hence here, too.
+void Evaluator::record(const EventContext& context, const EventBatch::Slot& slot) {
+  if (context.thread != nullptr && tables_.learn_accounts(*context.thread)) {
     const ContainerSlot& container = *context.thread->container;
-    tables_.user(container, context.thread->uid);
-    if (tables_.account_reads() != account_reads) {
-      std::vector<User> users;
-      std::vector<Group> groups;
-      tables_.accounts(container, users, groups);
-      for (const auto& account : capture::account_events(container.id, users, groups, context.event->ts_ns()))
-        if (written) written = recorder_->append(account, 0, true);
+    std::vector<User> users;
+    std::vector<Group> groups;
+    tables_.accounts(container, users, groups);
+    for (const auto& account : capture::account_events(container.id, users, groups, context.event->ts_ns())) {
+      write(account, 0, true);
+      ++number_;
     }
+    tables_.renumber(number_);
   }
-  if (written) written = recorder_->append({slot.bytes, slot.len}, slot.cpu, slot.state_only);
+  write({slot.bytes, slot.len}, slot.cpu, slot.state_only);
+}
+
+void Evaluator::write(std::span<const uint8_t> event, uint16_t cpu, bool state_only) {
+  if (recorder_ == nullptr) return;
+  auto written = recorder_->append(event, cpu, state_only);
   if (written) return;
   record_status_ = std::move(written);
   recorder_ = nullptr;
+}
+
+void Evaluator::note(std::span<const uint8_t> event) {
+  if (recorder_ == nullptr) return;
+  write(event, 0, true);
+  ++number_;
 }
 
 void Evaluator::detected(detect::RuleIndex rule, const EventContext& context) {

@@ -153,14 +153,19 @@ void LiveLane::take_answers() {
   options_.lookup->poll(answers_);
   for (const os::LookupAnswer& answer : answers_) {
     if (answer.final && lookups_open_ > 0) --lookups_open_;
-    // Where nobody lives any more there is nothing to tell the tables; detections may still wait for it.
-    if (answer.info != nullptr && tables_.container(answer.full_id) != nullptr) {
+    if (answer.info != nullptr) {
       // As an event, metadata has its place in the order of things: the recording and its replay know it from there on,
       // too.
       const uint64_t ts_ns = last_event_ns_ != 0 ? last_event_ns_ : options_.clock->realtime_ns();
-      evaluator_.inject(
-          EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
-      tables_.set_container_info(answer.full_id, answer.info);
+      const auto event =
+          EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build();
+      if (tables_.container(answer.full_id) != nullptr) {
+        evaluator_.inject(event);
+        tables_.set_container_info(answer.full_id, answer.info);
+      } else {
+        // Nobody lives there any more, but detections may wait for it, here and in the recording.
+        evaluator_.note(event);
+      }
     }
     pending_.answer({.full_id = answer.full_id,
                      .info = answer.info,
@@ -249,9 +254,11 @@ void LiveLane::publish() {
 
 Result<void> LiveLane::finish() {
   stopping_ = true;
-  // What is held gets a last chance: nobody completes it once we are gone.
+  // What is held gets a last chance: nobody completes it once we are gone. A recording is for rules that nobody knows
+  // yet: any container may matter to them.
+  const auto is_awaited = [this] { return !pending_.empty() || (recorder_ != nullptr && lookups_open_ > 0); };
   const uint64_t limit_ns = options_.clock->monotonic_ns() + kLastAnswersPatience;
-  for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
+  for (take_answers(); is_awaited() && options_.clock->monotonic_ns() < limit_ns; take_answers())
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
   noise_.flush();

@@ -154,7 +154,6 @@ struct StateTables::Impl {
   std::vector<NetworkInterface> interfaces_;
   std::vector<bool> listening_;  // by port, as of load()
   Counters counters_;
-  uint64_t account_reads_ = 0;
   size_t fd_count_ = 0;  // over all tables; a table that processes share counts once
 
   EventContext context_;
