@@ -196,12 +196,15 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
   const Finished listed = quell(folder_, {"rule", "list", "--running", "--data-dir", data_dir(), "-o", "name"});
   EXPECT_EQ(listed.out, "Marker opened\n");
   EXPECT_NE(listed.err.find("broken.yaml:2:"), std::string::npos) << listed.err;
-  std::string status;
-  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("components").at("rules").at("status").str(),
-            "degraded");
+  // Of the rules alone: a busy machine may lose events, and a runtime of its own be silent.
+  const auto health_of_rules = [&] {
+    std::string status;
+    const auto health = Json::parse(get(address(up) + "/healthz", status));
+    return health.has_value() ? health->at("components").at("rules").at("status").str() : std::string();
+  };
+  EXPECT_EQ(health_of_rules(), "degraded");
   fs::remove(data_dir() + "/exceptions.d/broken.yaml");
-  ASSERT_TRUE(within(std::chrono::seconds(10),
-                     [&] { return Json::parse(get(address(up) + "/healthz", status))->at("status").str() == "ok"; }));
+  ASSERT_TRUE(within(std::chrono::seconds(30), [&] { return health_of_rules() == "ok"; }));
 
   const Finished removed = quell(folder_, {"exception", "remove", name, "--data-dir", data_dir()});
   EXPECT_EQ(removed.status, 0) << removed.err;
