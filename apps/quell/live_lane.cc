@@ -47,6 +47,12 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
         Options own = std::move(options);
         own.tables.live = true;
         own.tables.clock = own.clock;
+        if (own.tables.read_thread) {
+          own.tables.read_thread = [this, look_up = std::move(own.tables.read_thread)](
+                                       int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds) {
+            return look_up(tid, out, fds) || source_->find_arrival(tid, out);
+          };
+        }
         own.tables.on_new_container = [this](const ContainerSlot& slot) {
           if (options_.lookup == nullptr || slot.is_host()) return;
           ++lookups_open_;

@@ -59,9 +59,7 @@ TEST_F(UpNoise, RepeatsBecomeACountThatIsToldAndKept) {
   Process up(folder_, up_arguments({"--fold-window", "60s"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker";
-  // Alive for a while, so that its name does not depend on how fast /proc is read.
-  inside("sleep 0.2; for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker +
-         "-other; sleep 0.2");
+  inside("for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker + "-other");
   ASSERT_TRUE(up.says("quell-up-marker-other", std::chrono::seconds(20))) << up.err();
   ASSERT_TRUE(within(std::chrono::seconds(10), [&] { return metric(up, "quell_triage_folded_total") == 9; }));
   std::map<std::string, size_t> printed;
@@ -151,10 +149,7 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
   Process up(folder_, up_arguments({"--fold-window", "0"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker-";
-  // The shell comes from outside of the scope: what it is must be readable while it opens the file.
-  const auto open_marker = [&](const std::string& name) {
-    inside("sleep 0.2 && true > " + marker + name + " && sleep 0.2");
-  };
+  const auto open_marker = [&](const std::string& name) { inside("true > " + marker + name); };
   open_marker("a");
   ASSERT_TRUE(up.says(marker + "a", std::chrono::seconds(20))) << up.err();
   const std::string id = lines(up.out()).at(0).at("quell").at("id").str();

@@ -148,6 +148,26 @@ TEST_F(Up, KeepsWhatSurroundsADetectionAndCleansUpAfterACrash) {
     EXPECT_EQ(quell(folder_, up_arguments(wrong)).status, 2) << wrong[0];
 }
 
+// Each shell comes from outside of the scope and is gone before anybody can look it up.
+TEST_F(Up, WhoComesAndGoesAtOnceHasAName) {
+  constexpr int kTimes = 20;
+  Process up(folder_, up_arguments({"--fold-window", "0"}), "up");
+  ASSERT_TRUE(up.says("http://")) << up.err();
+  for (int i = 0; i < kTimes; ++i) inside("true > " + folder_.path() + "/quell-up-marker-" + std::to_string(i) + "-");
+  ASSERT_TRUE(up.says("quell-up-marker-" + std::to_string(kTimes - 1) + "-", std::chrono::seconds(20))) << up.err();
+  up.signal(SIGTERM);
+  EXPECT_EQ(up.wait(), 0) << up.err();
+  int count = 0;
+  std::istringstream lines(up.out());
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto detection = Json::parse(line);
+    ASSERT_TRUE(detection.has_value()) << line;
+    EXPECT_EQ(detection->at("output_fields").at("proc.name").str(), "sh") << line;
+    EXPECT_EQ(detection->at("quell").at("process").at("cmdline").str().find("sh -c echo"), 0u) << line;
+  }
+  EXPECT_EQ(count, kTimes);
+}
+
 TEST_F(Up, RecordsForAWhile) {
   const std::string capture = folder_.path() + "/short.scap";
   Process record(folder_, {"record", "--scope", "cgroup:" + group_, "--out", capture, "--for", "3s"}, "record");

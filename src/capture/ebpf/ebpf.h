@@ -48,6 +48,9 @@ class LiveSource : public EventSource {
   virtual Result<void> set_interest(const Interest& interest) = 0;
   /// Events lost because the ring was full, by event code; only codes that lost any.
   virtual std::vector<std::pair<EventCode, uint64_t>> losses() const = 0;
+  /// A process that was moved into the scope, as the kernel knew it then, without descriptors: for who is not in /proc
+  /// any more. False if nobody came under this id; the last 256 are remembered. Same thread as fill().
+  virtual bool find_arrival(int64_t, Thread&) const { return false; }
 };
 
 /// Loads and attaches the sensor. fill() returns as soon as it has events and the ring is empty, so a long timeout
