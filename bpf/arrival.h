@@ -10,6 +10,13 @@ INLINE s64 session(struct task_struct *task) {
   return id ? id_in_namespace(id, 0) : 0;
 }
 
+// Other mounts than the machine's first process, as every container has.
+INLINE bool has_own_mounts(struct task_struct *task) {
+  struct pid *id = READ(task, thread_pid);
+  struct task_struct *init = READ(id, numbers[0].ns, child_reaper);
+  return READ(task, nsproxy, mnt_ns) != READ(init, nsproxy, mnt_ns);
+}
+
 SEC("tp_btf/cgroup_attach_task")
 int on_arrival(unsigned long long *ctx) {
   struct task_struct *task = (struct task_struct *)plain_argument(ctx, 2);
@@ -31,6 +38,7 @@ int on_arrival(unsigned long long *ctx) {
       .vtid = id_in_namespace(READ(task, thread_pid), level),
       .vpid = id_in_namespace(READ(task, group_leader, thread_pid), level),
       .sid = session(task),
+      .has_own_mounts = has_own_mounts(task),
   };
   __builtin_memcpy(at(&e), &more, sizeof(more));
   e.off += sizeof(more);

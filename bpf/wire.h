@@ -43,6 +43,7 @@ struct quell_wire_arrival {
   wire_u64 start_ns;  // since the epoch
   wire_u64 vtid, vpid;
   wire_u64 sid;
+  wire_u64 has_own_mounts;  // a mount namespace other than that of the machine's first process
 };
 
 // What one ring had no room for. Times are those of the events, since the epoch; 0 while nothing was lost.

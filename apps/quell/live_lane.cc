@@ -47,10 +47,25 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
         Options own = std::move(options);
         own.tables.live = true;
         own.tables.clock = own.clock;
+        // Who was moved into the scope and is gone, or a zombie without memory: the kernel described it when it came.
         if (own.tables.read_thread) {
           own.tables.read_thread = [this, look_up = std::move(own.tables.read_thread)](
                                        int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds) {
-            return look_up(tid, out, fds) || source_->find_arrival(tid, out);
+            const bool is_there = look_up(tid, out, fds);
+            if (is_there && !out.exepath.empty()) return true;
+            auto arrival = source_->find_arrival(tid);
+            if (!arrival) return is_there;
+            out = std::move(arrival->thread);
+            fds.clear();
+            return true;
+          };
+        }
+        if (own.tables.is_isolated) {
+          own.tables.is_isolated = [this, look_up = std::move(own.tables.is_isolated)](int64_t pid) {
+            std::optional<bool> is_isolated = look_up(pid);
+            if (is_isolated) return is_isolated;
+            if (const auto arrival = source_->find_arrival(pid)) is_isolated = arrival->has_own_mounts;
+            return is_isolated;
           };
         }
         own.tables.on_new_container = [this](const ContainerSlot& slot) {

@@ -1,5 +1,6 @@
 // Processes that are moved into the scope and are gone before anybody could look them up.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,8 +33,10 @@ TEST(SensorArrival, WhoMovesItselfIsKnownWithItsArguments) {
   const Events events = box.collect();
   EXPECT_TRUE(all_of(events, ev::SYSCALL_EXECVE_19_X).empty()) << "an arrival is no event";
 
-  Thread thread;
-  ASSERT_TRUE(box.source().find_arrival(pid, thread));
+  const auto arrival = box.source().find_arrival(pid);
+  ASSERT_TRUE(arrival);
+  EXPECT_FALSE(arrival->has_own_mounts);
+  const Thread& thread = arrival->thread;
   EXPECT_EQ(thread.tid, pid);
   EXPECT_EQ(thread.pid, pid);
   EXPECT_EQ(thread.vtid, pid);
@@ -54,20 +57,39 @@ TEST(SensorArrival, WhoMovesItselfIsKnownWithItsArguments) {
   EXPECT_NE(thread.cgroups.find(name), std::string::npos) << thread.cgroups;
   EXPECT_LE(seconds(system_clock().realtime_ns()) - seconds(thread.clone_ns), 60u);
   EXPECT_GE(thread.scanned_ns, thread.clone_ns);
-  EXPECT_FALSE(box.source().find_arrival(getpid(), thread)) << "the one outside";
+  EXPECT_FALSE(box.source().find_arrival(getpid())) << "the one outside";
 }
 
 TEST(SensorArrival, WhoIsMovedByAnotherIsKnownByName) {
   NEEDS_SENSOR();
   Sandbox box;
   box.run([] {});
-  Thread thread;
-  ASSERT_TRUE(box.source().find_arrival(box.pid(), thread));
+  const auto arrival = box.source().find_arrival(box.pid());
+  ASSERT_TRUE(arrival);
+  const Thread& thread = arrival->thread;
   EXPECT_EQ(thread.ptid, getpid());
   EXPECT_FALSE(thread.comm.empty());
   EXPECT_EQ(thread.exe, thread.comm);
   EXPECT_TRUE(thread.args.empty()) << "its memory is its own";
   EXPECT_NE(thread.exepath.find("sensor_arrival_test"), std::string::npos) << thread.exepath;
+}
+
+TEST(SensorArrival, MountsOfItsOwnAreSeen) {
+  NEEDS_SENSOR();
+  Sandbox box;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (unshare(CLONE_NEWNS) != 0) _exit(1);
+    std::ofstream(box.group() + "/cgroup.procs") << "0" << std::flush;
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  ASSERT_EQ(status, 0);
+  box.collect();
+  const auto arrival = box.source().find_arrival(pid);
+  ASSERT_TRUE(arrival);
+  EXPECT_TRUE(arrival->has_own_mounts);
 }
 
 }  // namespace

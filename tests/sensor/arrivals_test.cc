@@ -24,7 +24,7 @@ std::vector<uint8_t> described(int64_t tid, const std::string& comm) {
 }
 
 std::vector<uint8_t> rest(uint64_t start_ns) {
-  const quell_wire_arrival more{.start_ns = start_ns, .vtid = 2, .vpid = 1, .sid = 3};
+  const quell_wire_arrival more{.start_ns = start_ns, .vtid = 2, .vpid = 1, .sid = 3, .has_own_mounts = 1};
   std::vector<uint8_t> out(sizeof more);
   std::memcpy(out.data(), &more, sizeof more);
   return out;
@@ -32,10 +32,12 @@ std::vector<uint8_t> rest(uint64_t start_ns) {
 
 TEST(Arrivals, AreFoundByTheirId) {
   Arrivals arrivals(4);
-  Thread thread;
-  EXPECT_FALSE(arrivals.find(10, thread));
+  EXPECT_FALSE(arrivals.find(10));
   arrivals.add(described(10, "a"), rest(55));
-  ASSERT_TRUE(arrivals.find(10, thread));
+  const auto found = arrivals.find(10);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->has_own_mounts);
+  const Thread& thread = found->thread;
   EXPECT_EQ(thread.tid, 10);
   EXPECT_EQ(thread.comm, "a");
   EXPECT_EQ(thread.exe, "a") << "its arguments were out of reach";
@@ -51,26 +53,24 @@ TEST(Arrivals, TheOldestAreForgottenAndTheNewestWordCounts) {
   arrivals.add(described(10, "a"), rest(1));
   arrivals.add(described(20, "b"), rest(1));
   arrivals.add(described(10, "again"), rest(1));
-  Thread thread;
-  ASSERT_TRUE(arrivals.find(10, thread));
-  EXPECT_EQ(thread.comm, "again");
+  ASSERT_TRUE(arrivals.find(10));
+  EXPECT_EQ(arrivals.find(10)->thread.comm, "again");
   arrivals.add(described(30, "c"), rest(1));
-  EXPECT_FALSE(arrivals.find(10, thread));
-  EXPECT_TRUE(arrivals.find(20, thread));
-  EXPECT_TRUE(arrivals.find(30, thread));
+  EXPECT_FALSE(arrivals.find(10));
+  EXPECT_TRUE(arrivals.find(20));
+  EXPECT_TRUE(arrivals.find(30));
 }
 
 TEST(Arrivals, WhatIsNotWholeIsNotTaken) {
   Arrivals arrivals(2);
-  Thread thread;
   std::vector<uint8_t> more = rest(1);
   more.pop_back();
   arrivals.add(described(10, "a"), more);
-  EXPECT_FALSE(arrivals.find(10, thread));
+  EXPECT_FALSE(arrivals.find(10));
   std::vector<uint8_t> event = described(10, "a");
   event.pop_back();
   arrivals.add(event, rest(1));
-  EXPECT_FALSE(arrivals.find(10, thread));
+  EXPECT_FALSE(arrivals.find(10));
 }
 
 }  // namespace

@@ -78,17 +78,16 @@ void Arrivals::add(std::span<const uint8_t> event, std::span<const uint8_t> more
   order_.pop_front();
 }
 
-bool Arrivals::find(int64_t tid, Thread& out) const {
+std::optional<Arrival> Arrivals::find(int64_t tid) const {
   const auto found = by_tid_.find(tid);
-  if (found == by_tid_.end()) return false;
+  if (found == by_tid_.end()) return {};
   const std::span<const uint8_t> bytes = found->second;
   const size_t event_bytes = bytes.size() - sizeof(quell_wire_arrival);
   Event event;
-  if (!Event::parse(bytes.first(event_bytes), event)) return false;
+  if (!Event::parse(bytes.first(event_bytes), event)) return {};
   quell_wire_arrival more;
   std::memcpy(&more, bytes.data() + event_bytes, sizeof more);
-  out = describe(event, more);
-  return true;
+  return Arrival{describe(event, more), more.has_own_mounts != 0};
 }
 
 }  // namespace quell::capture

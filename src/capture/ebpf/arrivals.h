@@ -3,6 +3,7 @@
 // anybody looks it up in /proc.
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -11,6 +12,12 @@
 
 namespace quell::capture {
 
+struct Arrival {
+  Thread thread;  // without descriptors
+  /// A mount namespace other than that of the machine's first process, as every container has.
+  bool has_own_mounts = false;
+};
+
 /// Bounded: the oldest are forgotten. One thread.
 class Arrivals {
  public:
@@ -18,8 +25,8 @@ class Arrivals {
 
   /// `event` describes the process as an exec would; `more` is a quell_wire_arrival.
   void add(std::span<const uint8_t> event, std::span<const uint8_t> more);
-  /// The thread that came under this id, without descriptors. False if none did.
-  bool find(int64_t tid, Thread& out) const;
+  /// The thread that came under this id.
+  std::optional<Arrival> find(int64_t tid) const;
 
  private:
   const size_t capacity_;

@@ -19,7 +19,6 @@
 
 #include "base/log.h"
 #include "bpf/wire.h"
-#include "capture/ebpf/arrivals.h"
 #include "capture/ebpf/opened_name.h"
 #include "capture/ebpf/programs.h"
 #include "capture/ebpf/ring_reader.h"
@@ -128,7 +127,7 @@ class Sensor final : public LiveSource {
   SourceCounters counters() const override;
   Result<void> set_interest(const Interest& interest) override;
   std::vector<std::pair<EventCode, uint64_t>> losses() const override;
-  bool find_arrival(int64_t tid, Thread& out) const override { return arrivals_.find(tid, out); }
+  std::optional<Arrival> find_arrival(int64_t tid) const override { return arrivals_.find(tid); }
 
  private:
   Result<void> start(const EbpfOptions& options);
@@ -345,11 +344,11 @@ Result<Pull> Sensor::fill(EventBatch& batch, uint64_t timeout_ns) {
       const timespec time{0, static_cast<long>(std::min<uint64_t>(pause, 999'999'999))};
       nanosleep(&time, nullptr);
     }
-    const size_t taken = take(batch);
+    take(batch);
     now = now_ns(CLOCK_MONOTONIC);
-    if (taken != 0) {
+    if (!batch.empty()) {  // not every record is an event
       last_drain_ns_ = now;
-      events_ += taken;
+      events_ += batch.size();
       return Pull::more;
     }
     if (now >= deadline) return Pull::more;
