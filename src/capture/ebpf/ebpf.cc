@@ -181,11 +181,6 @@ Result<void> Sensor::start(const EbpfOptions& options) {
   QUELL_CHECK(load(options));
   // Births before calls, so that no call of an unknown child can come first.
   QUELL_CHECK(programs_->attach_tasks());
-  if (options.scope.kind == Scope::Kind::cgroup) {
-    if (const auto added = programs_->add_tracepoint("on_arrival"); !added)
-      log::warn("capture", "processes that are moved into the scope are looked up in /proc alone: {}",
-                added.error().str());
-  }
   return set_interest(options.interest);
 }
 
