@@ -7,7 +7,6 @@ namespace quell::enrich {
 namespace {
 
 constexpr uint32_t kUnchanged = UINT32_MAX;  // the -1 of setresuid and its family
-constexpr uint64_t kAllCapabilities = (uint64_t{1} << 41) - 1;
 constexpr uint64_t kPrSetName = 15, kPrSetSubreaper = 36, kPrGetSubreaper = 37;
 constexpr uint64_t kRlimitNofile = 7;
 constexpr size_t kCommSize = 15;

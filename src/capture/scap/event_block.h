@@ -25,6 +25,18 @@ inline size_t event_block_size(size_t event_size, bool state_only) {
   return padded4(sizeof(uint16_t) + (state_only ? sizeof(uint32_t) : 0) + event_size) + kBlockFrame;
 }
 
+/// memcpy() for what is mostly about a hundred bytes: there a call costs as much as the copy.
+inline void copy_event(uint8_t* to, const uint8_t* from, size_t size) {
+  constexpr size_t kStep = 32;
+  if (size < kStep || size > 8 * kStep) {
+    std::memcpy(to, from, size);
+    return;
+  }
+  const size_t last = size - kStep;
+  for (size_t at = 0; at < last; at += kStep) std::memcpy(to + at, from + at, kStep);
+  std::memcpy(to + last, from + last, kStep);
+}
+
 /// Writes event_block_size() bytes to `out`. `event` begins with a whole EventHeader.
 inline void put_event_block(std::span<const uint8_t> event, uint16_t cpu, bool state_only, uint8_t* out) {
   const size_t before_event = kBeforeEvent + (state_only ? sizeof kEventFlagStateOnly : 0);
@@ -36,7 +48,7 @@ inline void put_event_block(std::span<const uint8_t> event, uint16_t cpu, bool s
   std::memcpy(out + sizeof type, &total, sizeof total);
   std::memcpy(out + kBlockHead, &cpu, sizeof cpu);
   if (state_only) std::memcpy(out + kBeforeEvent, &kEventFlagStateOnly, sizeof kEventFlagStateOnly);
-  std::memcpy(out + before_event, event.data(), event.size());
+  copy_event(out + before_event, event.data(), event.size());
   if (load<uint16_t>(event.data() + offsetof(EventHeader, type)) == ev::GENERIC_X &&
       event.size() >= kGenericCallCode + 2 * sizeof(uint16_t) &&
       load<uint16_t>(event.data() + sizeof(EventHeader)) == sizeof(uint16_t) &&

@@ -2,11 +2,10 @@
 // What a process of a scenario may do, by the names of capabilities(7).
 #include "base/result.h"
 #include "base/yaml.h"
+#include "model/capabilities.h"
 #include "model/process.h"
 
 namespace quell::capture::scenario {
-
-inline constexpr uint64_t kAllCapabilities = (uint64_t{1} << 41) - 1;
 
 /// From thread.cap_permitted and thread.cap_effective of `map`: names joined with '|', ALL or NONE. One of them says
 /// the other, too; without either root has all and everybody else none. Requires the thread's uid. Errors:
