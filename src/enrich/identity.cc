@@ -2,6 +2,7 @@
 #include "base/path.h"
 #include "enrich/impl.h"
 #include "enrich/path.h"
+#include "model/capabilities.h"
 
 namespace quell::enrich {
 namespace {
