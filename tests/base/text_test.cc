@@ -31,8 +31,8 @@ TEST(JsonEscape, WritesNoMoreThanItSays) {
     for (const char fill : {'x', '\x01', '\xff', '"'}) {
       const std::string text(length, fill);
       std::string out(length * kMaxJsonEscape + 1, '#');
-      const char* end = write_json_escaped(text, out.data());
-      EXPECT_EQ(std::string(out.data(), end), json_escape(text)) << length;
+      const char* const end = write_json_escaped(text, out.data());
+      EXPECT_EQ(std::string_view(out.data(), static_cast<size_t>(end - out.data())), json_escape(text)) << length;
       EXPECT_EQ(out.back(), '#') << length;
     }
     std::string mixed(length, 'x');
