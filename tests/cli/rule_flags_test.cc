@@ -129,7 +129,7 @@ TEST_F(RuleFlags, LinesAreShownAsAsked) {
 TEST_F(RuleFlags, PayloadsCanBeBase64) {
   const std::string rule =
       folder_.file("payload.yaml",
-                   "- rule: Writer\n  desc: writes\n  condition: evt.type = write and evt.buffer contains a\n"
+                   "- rule: Bytes\n  desc: moves bytes\n  condition: evt.type in (read, write) and evt.rawres > 0\n"
                    "  output: \"%evt.buffer\"\n  priority: NOTICE\n");
   const auto message = [&](std::vector<std::string> more) {
     std::vector<std::string> line = {"detect", capture_, "-r", rule, "-o", "json"};
