@@ -4,63 +4,49 @@
 // certain that the descriptor is still that of such a file: everything that can put something else in its place passes by here.
 #include "event.h"
 
-enum { kTrackedFds = 1024 };
-
-struct dropped_files {
-  u32 tgid;  // whose they are: the kernel reuses the addresses of tables; 0: nothing may be left out here
-  u32 pad;
-  u64 fds[kTrackedFds / 64];
+enum {
+  kTrackedFds = 256,  // higher ones are told
+  kDroppedSlots = 1 << 16,
 };
-struct {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);  // by address of the table of descriptors
-  __uint(max_entries, 4096);
-  __type(key, u64);
-  __type(value, struct dropped_files);
-} dropped SEC(".maps");
 
-INLINE u64 own_table(void) { return plain(READ(current_task(), files)); }
+// One word for each descriptor, at a place that follows from the address of its table: the mark of the process that owns the
+// table while the file behind the descriptor is one that was not told. Another table at the same place overwrites it, which
+// costs a close that is told in vain.
+__u64 dropped[kDroppedSlots];
 
-// Threads that share the table could open and close at once.
-INLINE bool shares_table(void) { return READ(current_task(), files, count.counter) != 1; }
+// Whose it is: the kernel reuses the addresses of tables. (They are multiples of 64 below 2^48, process ids are below 2^22.)
+INLINE u64 table_mark(struct task_struct *task, u64 table) { return (table << 16) + READ(task, tgid); }
 
-INLINE void remember_dropped(u64 fd) {
-  if (fd >= kTrackedFds || shares_table()) return;
-  const u64 key = own_table();
-  const u32 tgid = bpf_get_current_pid_tgid() >> 32;
-  struct dropped_files *files = bpf_map_lookup_elem(&dropped, &key);
-  if (files && files->tgid == 0) return;
-  if (!files || files->tgid != tgid) {
-    struct dropped_files fresh = {.tgid = tgid};
-    bpf_map_update_elem(&dropped, &key, &fresh, BPF_ANY);
-    files = bpf_map_lookup_elem(&dropped, &key);
-    if (!files) return;
-  }
-  files->fds[bounded(fd / 64, kTrackedFds / 64 - 1)] |= 1ull << (fd & 63);
+INLINE __u64 *dropped_slot(u64 table, u64 fd) {
+  return &dropped[bounded(((table * 0x9e3779b97f4a7c15) >> 48) + fd, kDroppedSlots - 1)];
+}
+
+// Somebody else could open and close at once: a thread that shares the table, or a ring, which needs no calls. Where the
+// kernel does not tell whether a task uses rings, it is taken to.
+INLINE bool has_table_alone(struct task_struct *task) {
+  return bpf_core_field_exists(task->io_uring) && !NUMBER(task, io_uring) && READ(task, files, count.counter) == 1;
+}
+
+INLINE void remember_dropped(struct task_struct *task, u64 fd) {
+  if (fd >= kTrackedFds || !has_table_alone(task)) return;
+  const u64 table = NUMBER(task, files);
+  *dropped_slot(table, fd) = table_mark(task, table);
 }
 
 // True if the descriptor was that of a dropped file; from now on it is not.
-INLINE bool forget_dropped(u64 fd) {
+INLINE bool forget_dropped(struct task_struct *task, u64 fd) {
   if (!may_drop_files || fd >= kTrackedFds) return false;
-  const u64 key = own_table();
-  struct dropped_files *files = bpf_map_lookup_elem(&dropped, &key);
-  if (!files) return false;
-  u64 *word = &files->fds[bounded(fd / 64, kTrackedFds / 64 - 1)];
-  const u64 bit = 1ull << (fd & 63);
-  const bool was = *word & bit;
-  *word &= ~bit;
-  return was && files->tgid == (u32)(bpf_get_current_pid_tgid() >> 32) && !shares_table();
+  const u64 table = NUMBER(task, files);
+  __u64 *slot = dropped_slot(table, fd);
+  const u64 mark = *slot;
+  if (!mark) return false;
+  *slot = 0;
+  return mark == table_mark(task, table) && has_table_alone(task);
 }
 
 // Descriptors may have gone without a close of their own.
-INLINE void forget_all_dropped(void) {
+INLINE void forget_all_dropped(struct task_struct *task) {
   if (!may_drop_files) return;
-  const u64 key = own_table();
-  bpf_map_delete_elem(&dropped, &key);
-}
-
-// From now on descriptors may go unseen.
-INLINE void never_leave_out(void) {
-  const u64 key = own_table();
-  const struct dropped_files none = {};
-  bpf_map_update_elem(&dropped, &key, &none, BPF_ANY);
+  const u64 table = NUMBER(task, files);
+  for (u32 fd = 0; fd < kTrackedFds; ++fd) *dropped_slot(table, fd) = 0;
 }

@@ -16,17 +16,33 @@
 extern void *bpf_rdonly_cast(const void *address, __u32 type_id) __ksym __weak;
 #define READ(src, ...)                                                                                                     \
   ({                                                                                                                       \
-    typeof(___type((src), __VA_ARGS__)) value_;                                                                            \
+    typeof(src) base_ = (src); /* what is relocated is the way from here */                                               \
+    typeof(___type((base_), __VA_ARGS__)) value_;                                                                          \
     if (&bpf_rdonly_cast) {                                                                                                \
-      typeof(*(src)) *typed_ = bpf_rdonly_cast((src), bpf_core_type_id_kernel(typeof(*(src))));                            \
+      typeof(*base_) *typed_ = bpf_rdonly_cast(base_, bpf_core_type_id_kernel(typeof(*base_)));                            \
       value_ = ___arrow(typed_, __VA_ARGS__);                                                                              \
     } else {                                                                                                               \
-      BPF_CORE_READ_INTO(&value_, (src), __VA_ARGS__);                                                                     \
+      BPF_CORE_READ_INTO(&value_, base_, __VA_ARGS__);                                                                     \
     }                                                                                                                      \
     value_;                                                                                                                \
   })
 
 #define INLINE static __always_inline
+
+// Eight bytes of the kernel's memory as a number, as cheaply as READ: as the first member of a type that begins with one.
+INLINE u64 load(const void *address) {
+  u64 value = 0;
+  if (&bpf_rdonly_cast) {
+    const struct timespec64 *typed = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct timespec64));
+    value = typed->tv_sec;
+  } else {
+    bpf_probe_read_kernel(&value, sizeof(value), address);
+  }
+  return value;
+}
+// The pointer src->field as a number. Typed pointers can be neither compared nor calculated with nor handed to GLOBAL functions.
+#define NUMBER(src, field) load(&(src)->field)
+
 // A function that the verifier checks once, on its own, whoever calls it: it takes and returns numbers only (pointers as
 // numbers; reading through them is checked when it happens). Keeps the programs of exec and clone verifiable.
 #define GLOBAL __attribute__((noinline))
@@ -146,6 +162,7 @@ enum {
 
 struct event {
   u8 *buf;
+  struct task_struct *task;  // of the call that returns
   struct pt_regs *regs;
   s64 ret;
   u64 off;    // where the next parameter's bytes go
@@ -211,9 +228,7 @@ INLINE bool begin(struct event *e, u32 code, u32 count, u32 tid) {
   return true;
 }
 
-INLINE bool begin_exit(struct event *e, u32 code, u32 count) {
-  return begin(e, code, count, (u32)bpf_get_current_pid_tgid());
-}
+INLINE bool begin_exit(struct event *e, u32 code, u32 count) { return begin(e, code, count, READ(e->task, pid)); }
 
 INLINE u8 *at(struct event *e) {
   return __builtin_constant_p(e->off) ? e->buf + e->off : e->buf + bounded(e->off, kSlotMask);
@@ -358,18 +373,23 @@ INLINE bool current_in_scope(void) {
 // A program of a call runs on the call's own tracepoint or is jumped to by `dispatch`; what it is handed differs, so it takes
 // the registers from where the kernel keeps them. (Where that helper is missing, there is only dispatch.) False if nobody
 // wants the call.
-INLINE bool take_call(struct event *e, unsigned long long *ctx) {
+INLINE bool is_wanted(struct event *e, unsigned long long *ctx) {
   if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
-    e->regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+    struct task_struct *task = bpf_get_current_task_btf();
+    e->task = task;
+    e->regs = (struct pt_regs *)bpf_task_pt_regs(task);
   } else {
+    e->task = current_task();
     e->regs = (struct pt_regs *)ctx[0];
   }
   e->ret = SYSCALL_RESULT(e->regs);
   const u64 number = SYSCALL_NUMBER(e->regs);
   if (number >= kMaxSyscalls || !wanted_calls[number]) return false;
   e->need = e->ret < 0 ? need_failure[number] : need_success[number];
-  return e->need && current_in_scope();
+  return e->need;
 }
+INLINE bool caller_in_scope(struct event *e) { return in_scope(e->task, READ(e->task, tgid), true); }
+INLINE bool take_call(struct event *e, unsigned long long *ctx) { return is_wanted(e, ctx) && caller_in_scope(e); }
 
 // ---- rows of the tables of calls ----
 #define CALL(name, event_code, params)                                                                \

@@ -25,9 +25,7 @@ INLINE struct file *file_of(s32 fd) {
     limit = READ(table, max_fds);
     files = READ(table, fd);
   }
-  struct file *file = NULL;
-  if ((u32)fd < limit) bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-  return file;
+  return (u32)fd < limit ? (struct file *)load(files + fd) : NULL;
 }
 
 // As stat() shows it (in its lower 32 bits), not as the kernel keeps it.

@@ -20,10 +20,10 @@ enum { kCurrentDirectory = -100 };
   SEC("tp")                                                                                   \
   int x_##name(unsigned long long *ctx) {                                                     \
     struct event e;                                                                           \
-    if (!take_call(&e, ctx)) return 0;                                                        \
+    if (!is_wanted(&e, ctx)) return 0;                                                        \
     const struct opened file = opened_file(e.ret);                                            \
     const u32 flags = (given) | file.flags;                                                   \
-    if (nobody_needs(&e, &file, flags)) return 0;                                             \
+    if (nobody_needs(&e, &file, flags) || !caller_in_scope(&e)) return 0;                     \
     if (!begin_exit(&e, event_code, COUNT_##event_code)) return 0;                            \
     before;                                                                                   \
     const u64 at = e.off;                                                                     \
@@ -39,7 +39,7 @@ INLINE bool nobody_needs(struct event *e, const struct opened *file, u32 flags) 
   if (e->need == ~0u || (flags & e->need)) return false;
   if (e->ret < 0) return true;
   if (!file->plain) return false;
-  remember_dropped(e->ret);
+  remember_dropped(e->task, e->ret);
   return true;
 }
 
@@ -47,11 +47,10 @@ INLINE int submit_opened(struct event *e, u64 at, u64 length, s32 dir) {
   close_event(e);
   if (e->ret >= 0) {
     struct file *file = file_of(e->ret), *base = dir == kCurrentDirectory ? NULL : file_of(dir);
-    if (file && !(length && spells_path(at, length - 1, plain(file), plain(base)))) {
-      struct path path;
-      bpf_core_read(&path, sizeof(path), &file->f_path);
+    if (file && !(length && spells_path(at, length - 1, (u64)file, (u64)base))) {
       const u64 end = bounded(e->off, kSlotMask);
-      e->off = end + bounded(write_path(end, plain(path.dentry), plain(path.mnt)), 2 * kPathBytes - 1);
+      const u64 path_length = write_path(end, NUMBER(file, f_path.dentry), NUMBER(file, f_path.mnt));
+      e->off = end + bounded(path_length, 2 * kPathBytes - 1);
       ((struct quell_wire_record *)e->buf)->flags |= kWireOtherName;
     }
   }
@@ -96,15 +95,15 @@ CALL(open_by_handle_at, SYSCALL_OPEN_BY_HANDLE_AT_X, RES FD(0) put_open_by_handl
 SEC("tp")
 int x_close(unsigned long long *ctx) {
   struct event e;
-  if (!take_call(&e, ctx) || (e.ret == 0 && forget_dropped((u32)arg(&e, 0)))) return 0;
+  if (!is_wanted(&e, ctx) || (e.ret == 0 && forget_dropped(e.task, (u32)arg(&e, 0))) || !caller_in_scope(&e)) return 0;
   if (!begin_exit(&e, SYSCALL_CLOSE_X, COUNT_SYSCALL_CLOSE_X)) return 0;
   RES FD(0);
   return submit(&e);
 }
-CALL(close_range, SYSCALL_CLOSE_RANGE_X, forget_all_dropped(); RES U32(0) U32(1) put32(&e, arg(&e, 2) & 6))
+CALL(close_range, SYSCALL_CLOSE_RANGE_X, forget_all_dropped(e.task); RES U32(0) U32(1) put32(&e, arg(&e, 2) & 6))
 CALL(dup, SYSCALL_DUP_1_X, RES FD(0))
-CALL(dup2, SYSCALL_DUP2_X, forget_dropped((u32)arg(&e, 1)); RES FD(0) FD(1))
-CALL(dup3, SYSCALL_DUP3_X, forget_dropped((u32)arg(&e, 1)); RES FD(0) FD(1) FLAGS(2, portable_fd_flags))
+CALL(dup2, SYSCALL_DUP2_X, forget_dropped(e.task, (u32)arg(&e, 1)); RES FD(0) FD(1))
+CALL(dup3, SYSCALL_DUP3_X, forget_dropped(e.task, (u32)arg(&e, 1)); RES FD(0) FD(1) FLAGS(2, portable_fd_flags))
 CALL(fcntl, SYSCALL_FCNTL_X, RES FD(0) FLAGS8(1, portable_fcntl_command) U64(2))
 
 // The two descriptors that a call wrote to the process's memory.

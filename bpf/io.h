@@ -120,8 +120,7 @@ INLINE void put_io_uring_setup(struct event *e) {
   put32(e, params.idle);
   put32(e, params.features & 0x7ff);
 }
-// A ring can close descriptors without a call.
-CALL(io_uring_setup, SYSCALL_IO_URING_SETUP_X, never_leave_out(); RES U32(0) put_io_uring_setup(&e))
+CALL(io_uring_setup, SYSCALL_IO_URING_SETUP_X, RES U32(0) put_io_uring_setup(&e))
 CALL(io_uring_enter, SYSCALL_IO_URING_ENTER_X,
      RES FD(0) U32(1) U32(2) put32(&e, arg(&e, 3) & 0xf); put32(&e, arg(&e, 3) & 8 ? 0 : user_u32(arg(&e, 4))))
 CALL(io_uring_register, SYSCALL_IO_URING_REGISTER_X, RES FD(0) U16(1) U64(2) U32(3))

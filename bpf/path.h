@@ -10,9 +10,8 @@ enum {
   kPathWork = kMaxEventBytes + kPathBytes - 256,  // offset of the work area in the slot
 };
 
-INLINE struct mount *mount_of(struct vfsmount *mnt) {
-  return (struct mount *)(plain(mnt) - bpf_core_field_offset(struct mount, mnt));
-}
+// From and to addresses.
+INLINE u64 mount_of(u64 vfsmount) { return vfsmount - bpf_core_field_offset(struct mount, mnt); }
 
 // A walk in progress, in the slot: its steps are a function of their own, which the verifier checks once and not for each
 // turn of the loop.
@@ -36,21 +35,20 @@ GLOBAL int walk_step(void) {
   u8 *work = buf + kPathWork;  // 4096 bytes of text and 256 behind them, so that a name never reaches too far
   struct dentry *dentry = (void *)walk->dentry;
   if (walk->dentry == walk->mnt_root) {
-    struct mount *mnt = (void *)walk->mnt, *parent = READ(mnt, mnt_parent);
-    if (plain(parent) == walk->mnt) return kStepEnd;
-    walk->dentry = plain(READ(mnt, mnt_mountpoint));
-    walk->mnt = plain(parent);
-    walk->mnt_root = plain(READ(parent, mnt.mnt_root));
+    struct mount *mnt = (void *)walk->mnt;
+    const u64 parent = NUMBER(mnt, mnt_parent);
+    if (parent == walk->mnt) return kStepEnd;
+    walk->dentry = NUMBER(mnt, mnt_mountpoint);
+    walk->mnt = parent;
+    walk->mnt_root = NUMBER((struct mount *)parent, mnt.mnt_root);
     return kStepOn;
   }
-  const u64 parent = plain(READ(dentry, d_parent));
-  struct qstr name;
-  bpf_core_read(&name, sizeof(name), &dentry->d_name);
-  const u64 length = bounded(name.len, 0xff);
+  const u64 parent = NUMBER(dentry, d_parent);
+  const u64 length = bounded(READ(dentry, d_name.len), 0xff);
   u64 pos = walk->pos;
   if (pos < length + 2) return kStepFailed;
   pos = bounded(pos - length, kPathBytes - 1);
-  if (bpf_probe_read_kernel(work + pos, length, name.name)) return kStepFailed;
+  if (bpf_probe_read_kernel(work + pos, length, (void *)NUMBER(dentry, d_name.name))) return kStepFailed;
   walk->pos = pos;
   if (parent == walk->dentry) return kStepDisconnected;
   pos = bounded(pos - 1, kPathBytes - 1);
@@ -62,14 +60,13 @@ GLOBAL int walk_step(void) {
 
 // Writes the path at `off` of the slot; returns its length with NUL, 0 if it cannot be told.
 GLOBAL u64 write_path(u64 off, u64 dentry_address, u64 mnt_address) {
-  struct vfsmount *vfsmnt = (void *)mnt_address;
   u8 *buf = own_slot();
   if (!buf) return 0;
   u8 *work = buf + kPathWork;
   struct walk *walk = (struct walk *)(buf + kWalkOffset);
   walk->dentry = dentry_address;
-  walk->mnt = plain(mount_of(vfsmnt));
-  walk->mnt_root = plain(READ(vfsmnt, mnt_root));
+  walk->mnt = mount_of(mnt_address);
+  walk->mnt_root = NUMBER((struct vfsmount *)mnt_address, mnt_root);
   walk->pos = kPathBytes - 1;
   work[kPathBytes - 1] = 0;
   int step = kStepOn;
@@ -87,9 +84,8 @@ GLOBAL u64 write_path(u64 off, u64 dentry_address, u64 mnt_address) {
 }
 
 INLINE void put_path(struct event *e, const struct path *path) {
-  struct path value = {};
-  if (path) bpf_core_read(&value, sizeof(value), path);
-  u64 length = value.dentry ? write_path(e->off, plain(value.dentry), plain(value.mnt)) : 0;
+  const u64 dentry = path ? NUMBER(path, dentry) : 0;
+  const u64 length = dentry ? write_path(e->off, dentry, NUMBER(path, mnt)) : 0;
   put_length(e, bounded(length, 2 * kPathBytes - 1));
 }
 
@@ -104,7 +100,6 @@ struct spelling {
   u64 at;                   // in the slot: where the name begins
   u64 end;                  // what is left of the name to compare
   u64 absolute;
-  u8 name[264];
 };
 enum {
   kSpellingOffset = kMaxEventBytes + 256,
@@ -112,15 +107,16 @@ enum {
   kDiffers = 2,
 };
 
-// Are the `length` bytes before `end` of the name those of name[]?
-INLINE bool same_component(u8 *buf, struct spelling *s, u64 length) {
+// Are the `length` bytes before `end` of the name those at `component`? Reading to full words is harmless: what is not there
+// reads as zero.
+INLINE bool same_component(u8 *buf, struct spelling *s, u64 component, u64 length) {
   const u64 from = s->at + s->end - length;
   for (u32 i = 0; i < 32; ++i) {
     if (8 * i >= length) return true;
     const u64 left = length - 8 * i;
     const u64 mask = left >= 8 ? ~0ull : (1ull << (8 * left)) - 1;
     const u64 given = *(u64 *)(buf + bounded(from + 8 * i, kSlotMask));
-    if ((given ^ *(u64 *)(s->name + 8 * i)) & mask) return false;
+    if ((given ^ load((void *)(component + 8 * i))) & mask) return false;
   }
   return true;
 }
@@ -131,26 +127,25 @@ GLOBAL int spelling_step(void) {
   struct spelling *s = (struct spelling *)(buf + kSpellingOffset);
   if (s->dentry == s->top_dentry && s->mnt == s->top_mnt && s->end == 0) return kSpells;
   if (s->dentry == s->mnt_root) {
-    struct mount *mnt = (void *)s->mnt, *parent = READ(mnt, mnt_parent);
-    if (plain(parent) == s->mnt) return kDiffers;
-    s->dentry = plain(READ(mnt, mnt_mountpoint));
-    s->mnt = plain(parent);
-    s->mnt_root = plain(READ(parent, mnt.mnt_root));
+    struct mount *mnt = (void *)s->mnt;
+    const u64 parent = NUMBER(mnt, mnt_parent);
+    if (parent == s->mnt) return kDiffers;
+    s->dentry = NUMBER(mnt, mnt_mountpoint);
+    s->mnt = parent;
+    s->mnt_root = NUMBER((struct mount *)parent, mnt.mnt_root);
     return 0;
   }
   struct dentry *dentry = (void *)s->dentry;
-  struct qstr name;
-  bpf_core_read(&name, sizeof(name), &dentry->d_name);
-  const u64 length = bounded(name.len, 0xff);
+  const u64 length = bounded(READ(dentry, d_name.len), 0xff);
   if (length == 0 || s->end < length + s->absolute) return kDiffers;
-  if (bpf_probe_read_kernel(s->name, length, name.name) || !same_component(buf, s, length)) return kDiffers;
+  if (!same_component(buf, s, NUMBER(dentry, d_name.name), length)) return kDiffers;
   u64 end = s->end - length;
   if (end) {
     end--;
     if (buf[bounded(s->at + end, kSlotMask)] != '/') return kDiffers;
   }
   s->end = end;
-  s->dentry = plain(READ(dentry, d_parent));
+  s->dentry = NUMBER(dentry, d_parent);
   return 0;
 }
 
@@ -158,29 +153,21 @@ GLOBAL int spelling_step(void) {
 // spells the path of `file` in the eyes of the current process.
 GLOBAL int spells_path(u64 at, u64 length, u64 file_address, u64 base_address) {
   u8 *buf = own_slot();
-  struct file *file = (void *)file_address;
   if (!buf || !length || length >= kPathBytes) return false;
   struct spelling *s = (struct spelling *)(buf + kSpellingOffset);
-  struct path path, top;
-  bpf_core_read(&path, sizeof(path), &file->f_path);
   const bool absolute = buf[bounded(at, kSlotMask)] == '/';
   s->at = at;
   s->end = length;
   s->absolute = absolute;
   struct fs_struct *fs = READ(current_task(), fs);
-  if (absolute) {
-    bpf_core_read(&top, sizeof(top), &fs->root);
-  } else if (!base_address) {
-    bpf_core_read(&top, sizeof(top), &fs->pwd);
-  } else {
-    struct file *base = (void *)base_address;
-    bpf_core_read(&top, sizeof(top), &base->f_path);
-  }
-  s->top_dentry = plain(top.dentry);
-  s->top_mnt = plain(mount_of(top.mnt));
-  s->dentry = plain(path.dentry);
-  s->mnt = plain(mount_of(path.mnt));
-  s->mnt_root = plain(READ(path.mnt, mnt_root));
+  const struct path *top = absolute ? &fs->root : base_address ? &((struct file *)base_address)->f_path : &fs->pwd;
+  s->top_dentry = NUMBER(top, dentry);
+  s->top_mnt = mount_of(NUMBER(top, mnt));
+  const struct path *path = &((struct file *)file_address)->f_path;
+  const u64 mnt = NUMBER(path, mnt);
+  s->dentry = NUMBER(path, dentry);
+  s->mnt = mount_of(mnt);
+  s->mnt_root = NUMBER((struct vfsmount *)mnt, mnt_root);
   int step = 0;
   for (int i = 0; i < kPathDepth && step == 0; ++i) step = spelling_step();
   return step == kSpells;

@@ -69,7 +69,7 @@ SEC("tp_btf/sched_process_exec")
 int on_exec(unsigned long long *ctx) {
   if (!current_in_scope()) return 0;
   if (calls_singly && foreign_program(current_task())) __sync_fetch_and_add(&foreign_calls, 1);
-  forget_all_dropped();
+  forget_all_dropped(current_task());
   struct event e = {};
   const u32 tid = (u32)bpf_get_current_pid_tgid();
   if (called_execveat((struct linux_binprm *)ctx[2])) {

@@ -144,6 +144,7 @@ struct fs_struct {
 
 struct upid {
   int nr;
+  struct pid_namespace *ns;
 };
 struct pid_namespace {
   struct task_struct *child_reaper;
@@ -246,6 +247,7 @@ struct task_struct {
   kuid_t loginuid;
   struct css_set *cgroups;
   struct mm_struct *mm;
+  struct io_uring_task *io_uring;
 };
 struct linux_binprm {
   const char *filename, *fdpath;

@@ -108,7 +108,7 @@ Result<void> Daemon::open() {
   respond::RunnerOptions runner_options;
   runner_options.guards.in_scope = scope_.contains;
   runner_options.guards.scope = scope_.text;
-  runner_options.find_detection = [this](std::string_view id) { return store_->detection(id); };
+  runner_options.find_detection = [this](std::string_view id) { return find_detection(id); };
   const auto sleep = [](uint64_t ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(ns)); };
   runner_ = std::make_unique<respond::Runner>(respond::World{*machine_, runtimes_, system_clock(), sleep}, *store_,
                                               std::move(runner_options));
@@ -219,6 +219,11 @@ Result<void> Daemon::run() {
   worker_.reset();
   if (profile_ != nullptr) print_profile();
   return ended;
+}
+
+Result<Detection> Daemon::find_detection(std::string_view id) const {
+  if (sink_) sink_->settle();
+  return store_->detection(id);
 }
 
 void Daemon::print_profile() const {

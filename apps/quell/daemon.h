@@ -58,6 +58,8 @@ class Daemon {
   Result<void> open_rules();
   Result<void> open_lane();
   void print_profile() const;
+  /// Whatever line has been printed, its detection is found.
+  Result<Detection> find_detection(std::string_view id) const;
   api::ApiServices services();
   api::Health health() const;
   void collect(metrics::Page& page) const;

@@ -103,13 +103,14 @@ api::ApiServices Daemon::services() {
     query.rule = filter.rule;
     query.before_id = filter.before_id;
     query.since_ns = filter.since_ns;
+    if (sink_) sink_->settle();
     return store_->detections(query);
   };
   services.rules_profile = [this]() -> Result<std::string> {
     if (profile_ == nullptr) return Error{Code::not_found, "no profile is taken; start `quell up` with --profile", {}};
     return profile_json(profile_->report());
   };
-  services.find_detection = [this](const std::string& id) { return store_->detection(id); };
+  services.find_detection = [this](const std::string& id) { return find_detection(id); };
   return services;
 }
 

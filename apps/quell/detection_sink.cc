@@ -12,6 +12,7 @@ namespace {
 // Enough for a store to be fast at, and few enough that the first line of a burst does not wait for the last.
 constexpr size_t kBatch = 100;
 constexpr size_t kRememberedCaptures = 64;
+constexpr std::chrono::seconds kSettlePatience{1};
 
 }  // namespace
 
@@ -41,7 +42,10 @@ void DetectionSink::work() {
   }
 }
 
+void DetectionSink::settle() { const std::unique_lock lock(between_, kSettlePatience); }
+
 void DetectionSink::write(std::span<OutgoingDetection> batch) {
+  std::lock_guard lock(between_);
   std::vector<Detection> to_store;
   to_store.reserve(batch.size());
   for (OutgoingDetection& outgoing : batch) {
@@ -50,29 +54,33 @@ void DetectionSink::write(std::span<OutgoingDetection> batch) {
       continue;
     }
     if (auto capture = finished_capture_of(outgoing.detection.id)) outgoing.detection.capture = std::move(capture);
-    to_store.push_back(outgoing.detection);
+    if (is_printed(outgoing)) print(outgoing);
+    to_store.push_back(std::move(outgoing.detection));
   }
-  const auto stored = store_.insert(to_store);
-  {
-    std::lock_guard lock(mutex_);
-    if (!stored && store_error_.empty()) log::error("record", "detections are not stored: {}", stored.error().str());
-    if (stored && !store_error_.empty()) log::info("record", "detections are stored again");
-    store_error_ = stored ? std::string() : stored.error().str();
+  store(to_store);
+}
+
+void DetectionSink::print(const OutgoingDetection& outgoing) {
+  if (stdout_gone_) return;
+  if (auto printed = printer_.print(outgoing.detection); !printed) {
+    log::error("record", "{}; detections go on into the store", printed.error().str());
+    stdout_gone_ = true;
+    return;
   }
-  if (!stored) store_failures_ += batch.size();
-  for (const OutgoingDetection& outgoing : batch) {
-    if (outgoing.finished_capture != nullptr || !is_printed(outgoing) || stdout_gone_) continue;
-    if (auto printed = printer_.print(outgoing.detection); !printed) {
-      log::error("record", "{}; detections go on into the store", printed.error().str());
-      stdout_gone_ = true;
-      continue;
-    }
-    ++printed_;
-    const uint64_t now_ns = clock_.realtime_ns();
-    // A summary is old by nature.
-    if (!outgoing.is_update && now_ns > outgoing.detection.kernel_ns)
-      print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
-  }
+  ++printed_;
+  const uint64_t now_ns = clock_.realtime_ns();
+  // A summary is old by nature.
+  if (!outgoing.is_update && now_ns > outgoing.detection.kernel_ns)
+    print_seconds_.observe_ns(now_ns - outgoing.detection.kernel_ns);
+}
+
+void DetectionSink::store(std::span<const Detection> detections) {
+  const auto stored = store_.insert(detections);
+  std::lock_guard lock(mutex_);
+  if (!stored && store_error_.empty()) log::error("record", "detections are not stored: {}", stored.error().str());
+  if (stored && !store_error_.empty()) log::info("record", "detections are stored again");
+  store_error_ = stored ? std::string() : stored.error().str();
+  if (!stored) store_failures_ += detections.size();
 }
 
 void DetectionSink::attach_to_stored(const std::shared_ptr<const CaptureRef>& capture,

@@ -1,5 +1,6 @@
 #pragma once
-// The output thread: stores detections, then prints them. Stored first, so that whoever reads a line can act on its id.
+// The output thread: prints detections, then stores them. Printed first, because a line should not wait for a database;
+// whoever reads one and acts on its id at once waits in settle().
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -25,6 +26,8 @@ class DetectionSink {
   void push(OutgoingDetection&& detection) { queue_.push(std::move(detection)); }
   /// A capture is complete or has failed: the detections in it say so from now on.
   void attach(const CaptureRef& capture) { queue_.push({{}, false, std::make_shared<const CaptureRef>(capture)}); }
+  /// Returns when what is printed by now is stored, too; after a second at the latest. Any thread.
+  void settle();
   /// Writes out what is queued and ends the thread. Idempotent.
   void finish();
 
@@ -41,6 +44,8 @@ class DetectionSink {
  private:
   void work();
   void write(std::span<OutgoingDetection> batch);
+  void print(const OutgoingDetection& outgoing);
+  void store(std::span<const Detection> detections);
   void attach_to_stored(const std::shared_ptr<const CaptureRef>& capture, std::vector<Detection>& to_store);
   std::shared_ptr<const CaptureRef> finished_capture_of(const std::string& detection_id) const;
 
@@ -53,6 +58,7 @@ class DetectionSink {
   metrics::Histogram print_seconds_;
   // Finished lately: a detection may be stored, or stored again with its container's metadata, after its capture ended.
   std::deque<std::shared_ptr<const CaptureRef>> finished_captures_;
+  std::timed_mutex between_;  // held from the first printed line of a batch until it is stored
   mutable std::mutex mutex_;
   std::string store_error_;
   std::thread thread_;  // last: starts when all else is there

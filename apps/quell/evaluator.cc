@@ -5,6 +5,7 @@
 
 #include "apps/quell/task_events.h"
 #include "base/assert.h"
+#include "capture/account_events.h"
 
 namespace quell::cli {
 namespace {
@@ -68,12 +69,6 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
   event.cpu = slot.cpu;
   event.state_only = slot.state_only;
   if (options_.read_thread && event.tid() > 0 && event.spec().source != EventClass::iter) learn_about(event);
-  if (recorder_ != nullptr) {
-    if (auto written = recorder_->append({slot.bytes, slot.len}, slot.cpu, slot.state_only); !written) {
-      record_status_ = std::move(written);
-      recorder_ = nullptr;
-    }
-  }
   number_ += slot.skipped_before + 1;
   if (flight_ != nullptr) {
     tables_.settle();
@@ -81,9 +76,41 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
   }
   const EventContext& context = tables_.apply(event, number_);
   if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
+  if (recorder_ != nullptr) record(context, slot);
   if (slot.state_only) return;
   ++event_count_;
   for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
+}
+
+/// Rules may ask who the users of the event's container are. A replay cannot look into it: whoever is read for this
+/// event is written before it, and counts as events there, hence here, too.
+void Evaluator::record(const EventContext& context, const EventBatch::Slot& slot) {
+  if (context.thread != nullptr && tables_.learn_accounts(*context.thread)) {
+    const ContainerSlot& container = *context.thread->container;
+    std::vector<User> users;
+    std::vector<Group> groups;
+    tables_.accounts(container, users, groups);
+    for (const auto& account : capture::account_events(container.id, users, groups, context.event->ts_ns())) {
+      write(account, 0, true);
+      ++number_;
+    }
+    tables_.renumber(number_);
+  }
+  write({slot.bytes, slot.len}, slot.cpu, slot.state_only);
+}
+
+void Evaluator::write(std::span<const uint8_t> event, uint16_t cpu, bool state_only) {
+  if (recorder_ == nullptr) return;
+  auto written = recorder_->append(event, cpu, state_only);
+  if (written) return;
+  record_status_ = std::move(written);
+  recorder_ = nullptr;
+}
+
+void Evaluator::note(std::span<const uint8_t> event) {
+  if (recorder_ == nullptr) return;
+  write(event, 0, true);
+  ++number_;
 }
 
 void Evaluator::detected(detect::RuleIndex rule, const EventContext& context) {

@@ -1,12 +1,11 @@
 #pragma once
-// The capabilities of processes, as capabilities(7) names them.
+// Linux capabilities by number (capabilities(7)); bit N of a set is that of kCapabilityNames[N].
 #include <cstdint>
 #include <iterator>
 #include <string_view>
 
 namespace quell {
 
-/// By number.
 inline constexpr std::string_view kCapabilityNames[] = {"CAP_CHOWN",
                                                         "CAP_DAC_OVERRIDE",
                                                         "CAP_DAC_READ_SEARCH",
@@ -48,9 +47,7 @@ inline constexpr std::string_view kCapabilityNames[] = {"CAP_CHOWN",
                                                         "CAP_PERFMON",
                                                         "CAP_BPF",
                                                         "CAP_CHECKPOINT_RESTORE"};
-static_assert(std::size(kCapabilityNames) == 41);
 
-/// The set that holds all of them.
 inline constexpr uint64_t kAllCapabilities = (uint64_t{1} << std::size(kCapabilityNames)) - 1;
 
 }  // namespace quell

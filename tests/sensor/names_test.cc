@@ -87,7 +87,7 @@ TEST(SensorNames, ARaceCannotForgeThem) {
   std::map<uint64_t, std::string> name_of{{inode_of(first), first}, {inode_of(second), second}};
   constexpr int kOpens = 20'000;
   Sandbox box;
-  const Events events = box.run([&] {
+  const auto race = [&] {
     char name[64];
     std::strcpy(name, first.c_str());
     const size_t at = first.size() - 8;
@@ -106,22 +106,25 @@ TEST(SensorNames, ARaceCannotForgeThem) {
     }
     done = true;
     flips.join();
-  });
-  ASSERT_EQ(box.source().counters().lost(), 0u);
-  int opened = 0;
-  for (const Captured* event : all_of(events, ev::SYSCALL_OPENAT_2_X)) {
-    if (event->num("fd") < 0) continue;
-    const auto known = name_of.find(event->u64("ino"));
-    if (known == name_of.end()) continue;  // libraries of the thread
-    ++opened;
-    ASSERT_EQ(event->text("name"), known->second);
+  };
+  // Again until the race was real: some names were not what the process's memory said when the call returned. On one
+  // CPU there may be none.
+  const bool can_race = std::thread::hardware_concurrency() > 1;
+  for (int round = 0; round < 30; ++round) {
+    const Events events = box.run(race);
+    ASSERT_EQ(box.source().counters().lost(), 0u);
+    int opened = 0;
+    for (const Captured* event : all_of(events, ev::SYSCALL_OPENAT_2_X)) {
+      if (event->num("fd") < 0) continue;
+      const auto known = name_of.find(event->u64("ino"));
+      if (known == name_of.end()) continue;  // libraries of the thread
+      ++opened;
+      ASSERT_EQ(event->text("name"), known->second);
+    }
+    EXPECT_GT(opened, kOpens / 10);
+    if (!can_race || box.source().counters().names_from_kernel > 0) return;
   }
-  EXPECT_GT(opened, kOpens / 10);
-  // The race was real: some names were not what the process's memory said when the call returned. On one CPU there
-  // may be none.
-  if (std::thread::hardware_concurrency() > 1) {
-    EXPECT_GT(box.source().counters().names_from_kernel, 0u);
-  }
+  ADD_FAILURE() << "in none of the rounds a name was changed in time";
 }
 
 TEST(SensorNames, AsTheProcessWroteThem) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "capture/account_events.h"
 #include "capture/flight/active_capture.h"
 #include "capture/flight/recorder.h"
 
@@ -161,18 +162,8 @@ void FlightRecorder::end(Ring& ring, std::string note) {
   if (capture->container != nullptr)
     preface.push_back(
         EventBuilder(ev::CONTAINER_JSON_2_E, ref.from_ns, -1).text(tables_.describe(*capture->container)).build());
-  for (const User& user : capture->users)
-    preface.push_back(EventBuilder(ev::USER_ADDED_E, ref.from_ns, -1)
-                          .num(user.uid)
-                          .num(user.gid)
-                          .text(user.name)
-                          .text(user.home)
-                          .text(user.shell)
-                          .text(ring.id)
-                          .build());
-  for (const Group& group : capture->groups)
-    preface.push_back(
-        EventBuilder(ev::GROUP_ADDED_E, ref.from_ns, -1).num(group.gid).text(group.name).text(ring.id).build());
+  for (auto& account : account_events(ring.id, capture->users, capture->groups, ref.from_ns))
+    preface.push_back(std::move(account));
   sink_.finish(ref, base_of(*capture), std::move(preface));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "model/capabilities.h"
 
 namespace quell::capture::scenario {
 namespace {
@@ -23,7 +24,7 @@ Result<uint64_t> set_of(const yaml::Node& node) {
                         (meant.empty() ? std::string(": write names joined with '|', ALL or NONE")
                                        : ": did you mean " + std::string(meant) + "?"));
     }
-    set |= uint64_t{1} << (found - std::begin(kCapabilityNames));
+    set |= uint64_t{1} << (found - kCapabilityNames);
   }
   return set;
 }

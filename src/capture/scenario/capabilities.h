@@ -2,7 +2,6 @@
 // What a process of a scenario may do, by the names of capabilities(7).
 #include "base/result.h"
 #include "base/yaml.h"
-#include "model/capabilities.h"
 #include "model/process.h"
 
 namespace quell::capture::scenario {
