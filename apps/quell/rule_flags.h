@@ -14,7 +14,7 @@ namespace quell::cli {
 struct RuleFlags {
   std::vector<detect::falco::Selection> selections;       // in the order of the line
   std::vector<detect::falco::ExtraOutput> extra_outputs;  // for the rules of every file
-  DetectionStyle style;
+  DetectionStyle style;  // of what is printed; what is stored is whole
 };
 
 /// What the line says, before it is understood.

@@ -20,10 +20,10 @@ class BaseBuilder {
 
   void add(const Note& note) {
     snapshot_.threads.push_back(*note.thread);
-    if (note.fds.empty()) return;
+    if (note.fds.size() == 0) return;
     Snapshot::FdList& list = snapshot_.fd_lists.emplace_back();
     list.tid = note.thread->tid;
-    for (const auto& [number, fd] : note.fds) list.fds.emplace_back(number, *fd);
+    note.fds.for_each([&](int64_t number, const Fd& fd) { list.fds.emplace_back(number, fd); });
   }
   void skip(int64_t tid) { known_.emplace(tid, true); }
   bool take(int64_t tid) { return known_.emplace(tid, true).second; }
@@ -121,7 +121,7 @@ void FlightRecorder::hand_over(ActiveCapture& capture, const Segment& segment) {
   for (const auto& [tid, note] : segment.notes) capture.base.try_emplace(tid, note);
   CaptureRef& ref = capture.ref;
   ref.is_base_complete = ref.is_base_complete && segment.has_all_notes;
-  if (ref.events == 0) ref.from_ns = segment.first_ns;
+  if (ref.events == 0) ref.from_ns = segment.chunk->first_ns();
   ref.to_ns = std::max(ref.to_ns, segment.last_ns);
   ref.events += segment.events;
   capture.bytes += segment.chunk->size();

@@ -121,6 +121,7 @@ void FlightRecorder::after_slowly(const EventContext& context, uint16_t cpu, boo
   const Event& event = *context.event;
   const Thread* thread = context.thread;
   const uint8_t kind = kinds_[event.code()];
+  if (is_simple_) moving_.reset();  // an earlier event's
   if (kind == kRead) {
     // A thread's state, read when its first event came: it will be noted as such.
     last_ring_ = nullptr;

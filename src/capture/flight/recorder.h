@@ -77,23 +77,23 @@ class FlightRecorder {
   /// Before `event` is applied. `thread`: the entry of its tid, null if there is none yet.
   void before(const Event& event, const Thread* thread) {
     // Most events mean nothing beyond their own thread, which has been noted in the open segment already.
-    if (thread != nullptr && kinds_[event.code()] == kPlain && !thread->placeholder && moving_ == nullptr) {
+    if (thread != nullptr && kinds_[event.code()] == kPlain && !thread->placeholder) {
       Ring* const ring = known_ring(*thread->container);
       if (ring != nullptr && ring->has_room(event.ts_ns()) && thread->noted_in == ring->open->serial &&
           thread->group().noted_in == ring->open->serial) {
         home_ = ring;
+        is_simple_ = true;
         return;
       }
     }
+    is_simple_ = false;
     before_slowly(event, thread);
   }
   /// After it was applied and before the next one is.
   void after(const EventContext& context, uint16_t cpu, bool state_only) {
-    const Event& event = *context.event;
-    last_tid_ = event.tid();
-    const Thread* const thread = context.thread;
-    if (home_ != nullptr && kinds_[event.code()] == kPlain && (thread == nullptr || thread->container == home_->slot))
-      append(*home_, event, cpu, state_only);
+    last_tid_ = context.event->tid();
+    if (is_simple_ && (context.thread == nullptr || context.thread->container == home_->slot))
+      append(*home_, *context.event, cpu, state_only);
     else
       after_slowly(context, cpu, state_only);
   }
@@ -134,9 +134,8 @@ class FlightRecorder {
   /// Null if it has none yet.
   Ring* known_ring(const ContainerSlot& slot) const {
     const uint32_t index = slot.flight_ring;
-    if (index == 0 || index >= rings_.size() || rings_[index] == nullptr || rings_[index]->slot != &slot)
-      return nullptr;
-    return rings_[index].get();
+    Ring* const ring = index < rings_.size() ? rings_[index].get() : nullptr;
+    return ring != nullptr && ring->slot == &slot ? ring : nullptr;
   }
   Ring& ring_of(const ContainerSlot& slot) {
     Ring* const known = known_ring(slot);
@@ -164,8 +163,8 @@ class FlightRecorder {
   void append(Ring& ring, const Event& event, uint16_t cpu, bool state_only) {
     Segment& segment = *ring.open;
     const size_t grown = segment.chunk->append_event(event.bytes(), cpu, state_only);
-    if (segment.events++ == 0) segment.first_ns = event.ts_ns();
-    segment.last_ns = std::max(segment.last_ns, event.ts_ns());
+    ++segment.events;
+    if (event.ts_ns() > segment.last_ns) segment.last_ns = event.ts_ns();
     ++counters_.events_kept;
     last_ring_ = &ring;
     if (grown > 0) account_for(ring, grown);
@@ -197,6 +196,7 @@ class FlightRecorder {
 
   // Of the event between before() and after().
   Ring* home_ = nullptr;
+  bool is_simple_ = false;  // it goes into home_, unless its thread has turned out to be elsewhere
   std::shared_ptr<const Note> moving_;
   Ring* last_ring_ = nullptr;
   int64_t last_tid_ = -1;

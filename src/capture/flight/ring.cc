@@ -35,11 +35,9 @@ std::shared_ptr<Note> note_of(const Thread& thread, std::shared_ptr<const Thread
   }
   note->thread = std::move(known);
   if (thread.fds && thread.fds->size() > 0) {
-    note->fds.reserve(thread.fds->size());
     // The table's entries are immutable: sharing them costs a pointer each.
-    thread.fds->for_each(
-        [&](int64_t number, const Fd&) { note->fds.emplace_back(number, thread.fds->find_ptr(number)); });
-    note->bytes += note->fds.size() * sizeof(note->fds[0]);
+    note->fds = *thread.fds;
+    note->bytes += note->fds.size() * (sizeof(int64_t) + sizeof(FdPtr));
   }
   return note;
 }

@@ -28,6 +28,8 @@ class Chunk {
  public:
   size_t size() const { return size_; }
   size_t capacity() const { return capacity_; }
+  /// The time of the first event; there is one.
+  uint64_t first_ns() const { return scap::event_block_ns(pieces_.front().data.get()); }
   /// What is there, piece after piece; each holds whole event blocks.
   template <typename Visit>
   void for_each_piece(Visit&& visit) const {
@@ -64,7 +66,7 @@ class Chunk {
 struct Note {
   std::shared_ptr<const Thread> thread;  // without links
   uint32_t version = 0;                  // Thread::version of the original
-  std::vector<std::pair<int64_t, FdPtr>> fds;
+  FdTable fds;
   size_t bytes = 0;  // roughly what it occupies
 };
 /// By tid. Null: made by an event of this segment, so that there was nothing before.
@@ -75,7 +77,7 @@ struct Segment {
   std::shared_ptr<Chunk> chunk;
   Notes notes;
   size_t note_bytes = 0;
-  uint64_t first_ns = 0, last_ns = 0;
+  uint64_t last_ns = 0;
   uint64_t events = 0;
   uint64_t lost_before = 0;  // events that the machine had lost in all when it began
   bool has_all_notes = true;
