@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/clock.h"
 #include "loads.h"
 #include "run.h"
 #include "sensor.h"
@@ -60,7 +61,14 @@ double fork_storm(uint64_t count) {
   return 1;
 }
 
-int run_all(bool quick) {
+// Spawns until the time is over.
+double spawn_for(uint64_t duration_ns) {
+  const uint64_t end_ns = system_clock().monotonic_ns() + duration_ns;
+  while (system_clock().monotonic_ns() < end_ns) load_spawn(100);
+  return 1;
+}
+
+int run_all(bool quick, bool is_long) {
   auto group = LoadGroup::create();
   if (!group) {
     std::fprintf(stderr, "bench: %s\n", group.error().str().c_str());
@@ -89,12 +97,13 @@ int run_all(bool quick) {
   settle(sensor);
   figure("memory.fork_storm_rss_mb", rss_mb(sensor), "MiB");
 
-  // Ten rounds stand for ten minutes: what grows by the round grows by the minute.
+  // Ten rounds stand for ten minutes: what grows by the round grows by the minute. With --long they are minutes.
   std::vector<double> by_round;
   for (int i = 0; i < 10; ++i) {
-    (*group)->run([&] { return load_spawn(quick ? 100 : 2000); });
+    (*group)->run([&] { return is_long ? spawn_for(60'000'000'000) : load_spawn(quick ? 100 : 2000); });
     settle(sensor, 200);
     by_round.push_back(rss_mb(sensor));
+    if (is_long) figure("memory.churn_minute_" + std::to_string(i + 1) + "_mb", by_round.back(), "MiB");
   }
   figure("memory.churn_rss_mb", by_round.back(), "MiB");
   figure("memory.churn_drift", (by_round.back() - by_round[1]) / by_round[1] * 100, "%");
@@ -104,4 +113,7 @@ int run_all(bool quick) {
 }  // namespace
 }  // namespace quell::bench
 
-int main(int argc, char** argv) { return quell::bench::run_all(quell::bench::has_flag(argc, argv, "--quick")); }
+int main(int argc, char** argv) {
+  using namespace quell::bench;
+  return run_all(has_flag(argc, argv, "--quick"), has_flag(argc, argv, "--long"));
+}

@@ -3,6 +3,7 @@
 // tail calls from `dispatch` where the kernel does not allow that.
 // To add a call: one CALL() row, named after the call in src/model/syscall_table.inc, with one put per parameter of its event
 // in src/model/event_table.inc. User space finds the program by its name.
+#include "arrival.h"
 #include "dispatch.h"
 #include "files.h"
 #include "process.h"

@@ -144,6 +144,7 @@ struct fs_struct {
 
 struct upid {
   int nr;
+  struct pid_namespace *ns;
 };
 struct pid_namespace {
   struct task_struct *child_reaper;

@@ -35,6 +35,15 @@ enum {
 enum {
   kWireFault = 1,      // some memory of the process could not be read; the parameter is empty
   kWireOtherName = 2,  // the name that the process gave does not spell the path of the file that was opened
+  kWireArrival = 4,    // no event: a process that was moved into the scope, described as by an exec; a quell_wire_arrival follows
+};
+
+// What an exec event does not say of a process.
+struct quell_wire_arrival {
+  wire_u64 start_ns;  // since the epoch
+  wire_u64 vtid, vpid;
+  wire_u64 sid;
+  wire_u64 has_own_mounts;  // a mount namespace other than that of the machine's first process
 };
 
 // What one ring had no room for. Times are those of the events, since the epoch; 0 while nothing was lost.

@@ -158,8 +158,7 @@ Result<void> Daemon::open_lane() {
   lookup.label_max_len = options_.label_max_len;
   lookup_ = std::make_unique<os::ContainerLookup>(lookup_runtimes_, lookup);
   const auto rules = rules_->state().rules;
-  const DetectionPrinter printer(options_.format);
-  sink_ = std::make_unique<DetectionSink>(printer, *store_, system_clock());
+  sink_ = std::make_unique<DetectionSink>(options_.format, options_.rule_flags.style, *store_, system_clock());
   if (options_.flight.mode != CaptureMode::off) {
     QUELL_TRY(flight_, Flight::open(options_.flight, options_.data_dir,
                                     [this](const CaptureRef& capture) { sink_->attach(capture); }));

@@ -8,6 +8,7 @@
 #include "apps/quell/detection_printer.h"
 #include "apps/quell/engine_flags.h"
 #include "apps/quell/evaluator.h"
+#include "apps/quell/held_detections.h"
 #include "apps/quell/noise.h"
 #include "apps/quell/rule_flags.h"
 #include "apps/quell/rule_sources.h"
@@ -80,18 +81,13 @@ Error located(Error error, const std::string& path) {
 }
 
 /// Everything up to the end of the capture, or up to where it breaks.
-Result<void> replay(const std::string& path, const LoadedRules& rules, const DetectionPrinter& printer,
+Result<void> replay(const std::string& path, const LoadedRules& rules, DetectionPrinter& printer,
                     const NoiseOptions& noise_options, detect::RuleProfile* profile, Totals& totals) {
   // Standard input by its usual name.
   auto opened = capture::open_scap(path == "-" ? "/dev/stdin" : path);
   if (!opened) return located(opened.error(), path);
   const std::unique_ptr<capture::EventSource> source = *std::move(opened);
-  enrich::StateTables tables({});
-  detect::Engine engine(rules.program);
-  engine.profile_into(profile);
   Result<void> printed;
-  EvaluatorOptions options;
-  options.origin = "scap:" + path;
   NoiseFilter noise(
       noise_options,
       [&](std::string_view name) {
@@ -101,10 +97,28 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
       [&](OutgoingDetection&& outgoing) {
         if (printed && is_printed(outgoing)) printed = printer.print(outgoing.detection);
       });
+  HeldDetections held(
+      {},
+      [&](std::string_view name) {
+        const detect::Rule* rule = rules.find(name);
+        return rule != nullptr ? rule->output : std::string();
+      },
+      [&](Detection&& detection) {
+        const uint64_t now_ns = detection.kernel_ns;  // the capture's own time: the same capture folds the same way
+        noise.take({std::move(detection)}, now_ns);
+      });
+  enrich::Options tables_options;
+  tables_options.on_described = [&](const std::shared_ptr<const Container>& container, uint64_t now_ns) {
+    held.described(container, now_ns);
+  };
+  enrich::StateTables tables(std::move(tables_options));
+  detect::Engine engine(rules.program);
+  engine.profile_into(profile);
+  EvaluatorOptions options;
+  options.origin = "scap:" + path;
   options.on_detection = [&](Detection&& detection) {
     detection.rules_hash = rules.hash;
-    const uint64_t now_ns = detection.kernel_ns;  // the capture's own time: the same capture folds the same way
-    noise.take({std::move(detection)}, now_ns);
+    held.add(std::move(detection));
   };
   Evaluator evaluator(tables, engine, options);
   evaluator.load(source->snapshot());
@@ -115,10 +129,15 @@ Result<void> replay(const std::string& path, const LoadedRules& rules, const Det
       ended = pull.error();
       break;
     }
-    if (*pull == capture::Pull::restarted) evaluator.load(source->snapshot());
+    if (*pull == capture::Pull::restarted) {
+      held.flush();
+      evaluator.load(source->snapshot());
+    }
     evaluator.run(batch);
+    if (!held.empty() && !batch.empty()) held.tick(load<EventHeader>(batch.event(batch.size() - 1).data()).ts_ns);
     if (*pull == capture::Pull::ended) break;
   }
+  held.flush();
   noise.flush();
   totals.folded += noise.counters().fold.folded;
   add(totals, evaluator, *source, tables);
@@ -167,7 +186,7 @@ Exit detect(const Globals& globals, Options options) {
   for (const std::string& name : options.names)
     if (const auto told = tell_name(*(*rules)->program, name); !told) return fail(told.error());
 
-  const DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json);
+  DetectionPrinter printer(*format == "text" ? StreamFormat::text : StreamFormat::json, flags->style);
   NoiseOptions noise;
   if (!options.fold_window.empty()) {
     const auto window_ms = parse_duration_ms(options.fold_window);

@@ -41,11 +41,18 @@ std::string caveats(const Detection& detection) {
 
 }  // namespace
 
-Result<void> DetectionPrinter::print(const Detection& detection) const {
-  std::string line = format_ == StreamFormat::json ? detection_to_json(detection)
-                                                   : one_safe_line(text_line(detection)) + caveats(detection);
-  line += '\n';
-  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
+Result<void> DetectionPrinter::print(const Detection& detection) {
+  if (format_ == StreamFormat::json) {
+    json_.clear();
+    write_detection(json_, detection, style_);
+    return put(json_.finished());
+  }
+  return put(one_safe_line(text_line(detection, style_)) + caveats(detection));
+}
+
+Result<void> DetectionPrinter::put(std::string_view line) {
+  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fputc('\n', stdout) == EOF ||
+      std::fflush(stdout) != 0) {
     return errno_error(errno, "cannot write to stdout");
   }
   return {};

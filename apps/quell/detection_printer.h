@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "model/detection.h"
+#include "model/detection_json.h"
 
 namespace quell::cli {
 
@@ -12,12 +13,16 @@ enum class StreamFormat : uint8_t { text, json };
 
 class DetectionPrinter {
  public:
-  explicit DetectionPrinter(StreamFormat format) : format_(format) {}
+  explicit DetectionPrinter(StreamFormat format, const DetectionStyle& style = {}) : format_(format), style_(style) {}
   /// Errors: io (the reader went away, the disk is full).
-  Result<void> print(const Detection& detection) const;
+  Result<void> print(const Detection& detection);
 
  private:
-  StreamFormat format_;
+  Result<void> put(std::string_view line);
+
+  const StreamFormat format_;
+  const DetectionStyle style_;
+  JsonWriter json_;  // of the line before: its memory
 };
 
 }  // namespace quell::cli

@@ -16,8 +16,8 @@ constexpr std::chrono::seconds kSettlePatience{1};
 
 }  // namespace
 
-DetectionSink::DetectionSink(DetectionPrinter printer, record::Store& store, const Clock& clock)
-    : printer_(printer), store_(store), clock_(clock), thread_([this] { work(); }) {}
+DetectionSink::DetectionSink(StreamFormat format, const DetectionStyle& style, record::Store& store, const Clock& clock)
+    : printer_(format, style), store_(store), clock_(clock), thread_([this] { work(); }) {}
 
 DetectionSink::~DetectionSink() { finish(); }
 

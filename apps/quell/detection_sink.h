@@ -19,7 +19,7 @@ namespace quell::cli {
 class DetectionSink {
  public:
   /// Borrows the store and the clock until finish(). Starts the thread.
-  DetectionSink(DetectionPrinter printer, record::Store& store, const Clock& clock);
+  DetectionSink(StreamFormat format, const DetectionStyle& style, record::Store& store, const Clock& clock);
   ~DetectionSink();
 
   /// Waits while 1024 are queued: a detection is never dropped.
@@ -49,7 +49,7 @@ class DetectionSink {
   void attach_to_stored(const std::shared_ptr<const CaptureRef>& capture, std::vector<Detection>& to_store);
   std::shared_ptr<const CaptureRef> finished_capture_of(const std::string& detection_id) const;
 
-  const DetectionPrinter printer_;
+  DetectionPrinter printer_;
   record::Store& store_;
   const Clock& clock_;
   BoundedQueue<OutgoingDetection> queue_{{.capacity = 1024, .when_full = WhenFull::wait}};

@@ -5,6 +5,7 @@
 
 #include "apps/quell/task_events.h"
 #include "base/assert.h"
+#include "capture/account_events.h"
 
 namespace quell::cli {
 namespace {
@@ -38,7 +39,7 @@ void Evaluator::run(const EventBatch& batch) {
 
 /// Most events of a capture with everything in it (page faults, context switches, calls that no rule names) are
 /// nobody's business: they are counted and left alone.
-bool Evaluator::passes(const EventBatch::Slot& slot) {
+inline bool Evaluator::passes(const EventBatch::Slot& slot) {
   const auto code = static_cast<EventCode>(quell::load<uint16_t>(slot.bytes + offsetof(EventHeader, type)));
   if (changes_state_[code] || recorder_ != nullptr || flight_ != nullptr ||
       (!slot.state_only && engine_.looks_at(code)))
@@ -68,12 +69,6 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
   event.cpu = slot.cpu;
   event.state_only = slot.state_only;
   if (options_.read_thread && event.tid() > 0 && event.spec().source != EventClass::iter) learn_about(event);
-  if (recorder_ != nullptr) {
-    if (auto written = recorder_->append({slot.bytes, slot.len}, slot.cpu, slot.state_only); !written) {
-      record_status_ = std::move(written);
-      recorder_ = nullptr;
-    }
-  }
   number_ += slot.skipped_before + 1;
   if (flight_ != nullptr) {
     tables_.settle();
@@ -81,16 +76,51 @@ void Evaluator::evaluate(Event& event, const EventBatch::Slot& slot) {
   }
   const EventContext& context = tables_.apply(event, number_);
   if (flight_ != nullptr) flight_->after(context, slot.cpu, slot.state_only);
+  if (recorder_ != nullptr) record(context, slot);
   if (slot.state_only) return;
   ++event_count_;
   for (const detect::RuleIndex rule : engine_.evaluate(context)) detected(rule, context);
+}
+
+/// Rules may ask who the users of the event's container are. A replay cannot look into it: whoever is read for this
+/// event is written before it, and counts as events there, hence here, too.
+void Evaluator::record(const EventContext& context, const EventBatch::Slot& slot) {
+  if (context.thread != nullptr && tables_.learn_accounts(*context.thread)) {
+    const ContainerSlot& container = *context.thread->container;
+    std::vector<User> users;
+    std::vector<Group> groups;
+    tables_.accounts(container, users, groups);
+    for (const auto& account : capture::account_events(container.id, users, groups, context.event->ts_ns())) {
+      write(account, 0, true);
+      ++number_;
+    }
+    tables_.renumber(number_);
+  }
+  write({slot.bytes, slot.len}, slot.cpu, slot.state_only);
+}
+
+void Evaluator::write(std::span<const uint8_t> event, uint16_t cpu, bool state_only) {
+  if (recorder_ == nullptr) return;
+  auto written = recorder_->append(event, cpu, state_only);
+  if (written) return;
+  record_status_ = std::move(written);
+  recorder_ = nullptr;
+}
+
+void Evaluator::note(std::span<const uint8_t> event) {
+  if (recorder_ == nullptr) return;
+  write(event, 0, true);
+  ++number_;
 }
 
 void Evaluator::detected(detect::RuleIndex rule, const EventContext& context) {
   Detection detection = engine_.render(rule, context);
   if (options_.clock != nullptr) detection.detect_ns = options_.clock->realtime_ns();
   detection.hostname = options_.hostname.empty() ? tables_.machine().hostname : options_.hostname;
-  detection.evidence_ref = fmt::format("{}#{}", options_.origin, number_);
+  const fmt::format_int number(number_);
+  detection.evidence_ref.reserve(options_.origin.size() + 1 + number.size());
+  (detection.evidence_ref += options_.origin) += '#';
+  detection.evidence_ref.append(number.data(), number.size());
   detection.id = detection_id(detection);
   ++detection_count_;
   options_.on_detection(std::move(detection));
@@ -130,7 +160,9 @@ std::string Evaluator::detection_id(const Detection& detection) {
   if (!options_.is_live || getrandom(&id, sizeof id, 0) != sizeof id) {
     id = fnv1a(detection.rule, fnv1a(detection.evidence_ref, 0xcbf29ce484222325));
   }
-  return fmt::format("d-{:016x}", id);
+  std::string out = "d-0123456789abcdef";
+  for (size_t at = out.size(); at-- > 2; id >>= 4) out[at] = "0123456789abcdef"[id & 15];
+  return out;
 }
 
 }  // namespace quell::cli

@@ -44,9 +44,12 @@ class Evaluator {
   void run(const EventBatch& batch);
   /// An event of our own making takes its place in the stream, such as a container's metadata.
   void inject(std::span<const uint8_t> event);
+  /// The same, for the recording alone: it changes nothing here any more.
+  void note(std::span<const uint8_t> event);
 
-  /// From now on every event is written there, too; null ends it. Borrowed. A failing disk ends the recording with the
-  /// writer's error in record_status(), never the detection.
+  /// From now on every event is written there, too, and before it the users of its container when they were read for
+  /// it; null ends it. Borrowed. A failing disk ends the recording with the writer's error in record_status(), never
+  /// the detection.
   void record_to(capture::ScapWriter* writer) { recorder_ = writer; }
   /// From now on every event goes past it, too; null ends it. Borrowed.
   void fly_with(capture::flight::FlightRecorder* flight) { flight_ = flight; }
@@ -59,6 +62,8 @@ class Evaluator {
   bool passes(const EventBatch::Slot& slot);
   void evaluate(Event& event, const EventBatch::Slot& slot);
   void evaluate_own(std::span<const uint8_t> bytes, bool state_only);
+  void record(const EventContext& context, const EventBatch::Slot& slot);
+  void write(std::span<const uint8_t> event, uint16_t cpu, bool state_only);
   void detected(detect::RuleIndex rule, const EventContext& context);
   void learn_about(const Event& event);
   void learn_thread(int64_t tid, uint64_t ts_ns, int depth);

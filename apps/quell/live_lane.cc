@@ -47,6 +47,27 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
         Options own = std::move(options);
         own.tables.live = true;
         own.tables.clock = own.clock;
+        // Who was moved into the scope and is gone, or a zombie without memory: the kernel described it when it came.
+        if (own.tables.read_thread) {
+          own.tables.read_thread = [this, look_up = std::move(own.tables.read_thread)](
+                                       int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds) {
+            const bool is_there = look_up(tid, out, fds);
+            if (is_there && !out.exepath.empty()) return true;
+            auto arrival = source_->find_arrival(tid);
+            if (!arrival) return is_there;
+            out = std::move(arrival->thread);
+            fds.clear();
+            return true;
+          };
+        }
+        if (own.tables.is_isolated) {
+          own.tables.is_isolated = [this, look_up = std::move(own.tables.is_isolated)](int64_t pid) {
+            std::optional<bool> is_isolated = look_up(pid);
+            if (is_isolated) return is_isolated;
+            if (const auto arrival = source_->find_arrival(pid)) is_isolated = arrival->has_own_mounts;
+            return is_isolated;
+          };
+        }
         own.tables.on_new_container = [this](const ContainerSlot& slot) {
           if (options_.lookup == nullptr || slot.is_host()) return;
           ++lookups_open_;
@@ -153,14 +174,19 @@ void LiveLane::take_answers() {
   options_.lookup->poll(answers_);
   for (const os::LookupAnswer& answer : answers_) {
     if (answer.final && lookups_open_ > 0) --lookups_open_;
-    // Where nobody lives any more there is nothing to tell the tables; detections may still wait for it.
-    if (answer.info != nullptr && tables_.container(answer.full_id) != nullptr) {
+    if (answer.info != nullptr) {
       // As an event, metadata has its place in the order of things: the recording and its replay know it from there on,
       // too.
       const uint64_t ts_ns = last_event_ns_ != 0 ? last_event_ns_ : options_.clock->realtime_ns();
-      evaluator_.inject(
-          EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build());
-      tables_.set_container_info(answer.full_id, answer.info);
+      const auto event =
+          EventBuilder(ev::CONTAINER_JSON_2_E, ts_ns, -1).text(enrich::container_json(*answer.info)).build();
+      if (tables_.container(answer.full_id) != nullptr) {
+        evaluator_.inject(event);
+        tables_.set_container_info(answer.full_id, answer.info);
+      } else {
+        // Nobody lives there any more, but detections may wait for it, here and in the recording.
+        evaluator_.note(event);
+      }
     }
     pending_.answer({.full_id = answer.full_id,
                      .info = answer.info,
@@ -249,9 +275,11 @@ void LiveLane::publish() {
 
 Result<void> LiveLane::finish() {
   stopping_ = true;
-  // What is held gets a last chance: nobody completes it once we are gone.
+  // What is held gets a last chance: nobody completes it once we are gone. A recording is for rules that nobody knows
+  // yet: any container may matter to them.
+  const auto is_awaited = [this] { return !pending_.empty() || (recorder_ != nullptr && lookups_open_ > 0); };
   const uint64_t limit_ns = options_.clock->monotonic_ns() + kLastAnswersPatience;
-  for (take_answers(); !pending_.empty() && options_.clock->monotonic_ns() < limit_ns; take_answers())
+  for (take_answers(); is_awaited() && options_.clock->monotonic_ns() < limit_ns; take_answers())
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   pending_.flush();
   noise_.flush();

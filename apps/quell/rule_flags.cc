@@ -79,6 +79,20 @@ void add_rule_flags(CLI::App& command, RuleFlagTexts& texts) {
   command.add_flag("--suggested-output", texts.suggested_output,
                    "add container, pod and static fields to every output, as Falco does");
   add_static_fields(command, texts.static_fields);
+  // Named as in Falco's configuration.
+  command.add_flag("--buffer-format-base64", texts.buffers_as_base64,
+                   "show payloads in outputs as base64, not with dots for what is no text");
+  command.add_flag("--time-format-iso-8601", texts.style.iso8601_time,
+                   "begin lines with date and time in UTC; output_fields has evt.time.iso8601, not evt.time");
+  const auto property = [&](const char* name, bool& into, const char* help) {
+    command.add_flag(name, into, help)->default_str(into ? "true" : "false");
+  };
+  property("--json-include-output-property", texts.style.has_output, "JSON has output, the whole line; =false: not");
+  property("--json-include-output-fields-property", texts.style.has_output_fields,
+           "JSON has output_fields; =false: not");
+  property("--json-include-tags-property", texts.style.has_tags, "JSON has tags; =false: not");
+  property("--json-include-message-property", texts.style.has_message,
+           "JSON has message, the line without time and priority");
   command.parse_complete_callback([&command, &texts] {
     texts.selection_order.clear();
     for (const CLI::Option* option : command.parse_order()) {
@@ -101,6 +115,8 @@ Result<RuleFlags> read_rule_flags(const RuleFlagTexts& texts, detect::EngineOpti
     }
     engine.minimum_priority = *priority;
   }
+  engine.buffers_as_base64 = texts.buffers_as_base64;
+  out.style = texts.style;
   QUELL_CHECK(define_static_fields(texts.static_fields));
 
   size_t on = 0, off = 0;

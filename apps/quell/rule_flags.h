@@ -1,18 +1,20 @@
 #pragma once
 // Command-line options about rules that every command which runs rules shares: which of them are on, from which
-// priority, and what is added to their outputs.
+// priority, what is added to their outputs, and how these are shown.
 #include <string>
 #include <vector>
 
 #include "apps/quell/cli.h"
 #include "detect/engine.h"
 #include "detect/falco/loader.h"
+#include "model/detection_json.h"
 
 namespace quell::cli {
 
 struct RuleFlags {
   std::vector<detect::falco::Selection> selections;       // in the order of the line
   std::vector<detect::falco::ExtraOutput> extra_outputs;  // for the rules of every file
+  DetectionStyle style;  // of what is printed; what is stored is whole
 };
 
 /// What the line says, before it is understood.
@@ -21,6 +23,8 @@ struct RuleFlagTexts {
   std::vector<bool> selection_order;  // true: the next of `enable`, false: the next of `disable`
   bool suggested_output = false;
   std::string minimum_priority;
+  DetectionStyle style;
+  bool buffers_as_base64 = false;
 };
 
 /// Adds the options to `command`, which keeps pointers into `texts`.

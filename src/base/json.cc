@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 #include <simdjson.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
 #include <cmath>
 
 #include "base/assert.h"
@@ -9,107 +13,94 @@
 
 namespace quell {
 
-void JsonWriter::separate() {
-  if (after_key_) {
-    after_key_ = false;
-    return;
-  }
-  if (first_.empty()) return;
-  if (!first_.back()) out_ += ',';
-  first_.back() = false;
+char* JsonWriter::grow(size_t count) {
+  constexpr size_t kFirst = 512;
+  const size_t size = this->size();
+  const size_t capacity = std::max(kFirst, std::bit_ceil(size + count));
+  std::unique_ptr<char[]> larger(new char[capacity]);
+  if (size > 0) std::memcpy(larger.get(), memory_.get(), size);
+  memory_ = std::move(larger);
+  end_ = memory_.get() + size;
+  limit_ = memory_.get() + capacity;
+  return end_;
 }
 
-JsonWriter& JsonWriter::begin_object() {
-  separate();
-  out_ += '{';
-  first_.push_back(true);
-  return *this;
-}
-
-JsonWriter& JsonWriter::begin_array() {
-  separate();
-  out_ += '[';
-  first_.push_back(true);
-  return *this;
-}
-
-void JsonWriter::close(char bracket) {
-  QUELL_ASSERT(!first_.empty() && !after_key_);
-  first_.pop_back();
-  out_ += bracket;
-}
-
-JsonWriter& JsonWriter::end_object() {
-  close('}');
-  return *this;
-}
-
-JsonWriter& JsonWriter::end_array() {
-  close(']');
+JsonWriter& JsonWriter::close(char bracket) {
+  QUELL_ASSERT(depth_ > 0 && end_[-1] != ':');
+  --depth_;
+  *room(1) = bracket;
+  ++end_;
+  is_followed_ = true;
   return *this;
 }
 
 JsonWriter& JsonWriter::key(std::string_view name) {
   string(name);
-  out_ += ':';
-  after_key_ = true;
+  *room(1) = ':';
+  ++end_;
+  is_followed_ = false;
   return *this;
 }
 
-JsonWriter& JsonWriter::null() {
-  separate();
-  out_ += "null";
+template <typename Integer>
+JsonWriter& JsonWriter::digits(Integer value) {
+  constexpr size_t kMaxDigits = 20;
+  char* at = begin_value(kMaxDigits);
+  end_ = std::to_chars(at, at + kMaxDigits, value).ptr;
   return *this;
 }
 
-JsonWriter& JsonWriter::boolean(bool value) {
-  separate();
-  out_ += value ? "true" : "false";
-  return *this;
-}
-
-JsonWriter& JsonWriter::number(int64_t value) {
-  separate();
-  const fmt::format_int digits(value);
-  out_.append(digits.data(), digits.size());
-  return *this;
-}
-
-JsonWriter& JsonWriter::number(uint64_t value) {
-  separate();
-  const fmt::format_int digits(value);
-  out_.append(digits.data(), digits.size());
-  return *this;
-}
+JsonWriter& JsonWriter::number(int64_t value) { return digits(value); }
+JsonWriter& JsonWriter::number(uint64_t value) { return digits(value); }
 
 JsonWriter& JsonWriter::number(double value) {
   if (!std::isfinite(value)) return null();
-  separate();
-  const std::string text = fmt::format("{}", value);
-  out_ += text;
-  if (text.find_first_of(".eE") == std::string::npos) out_ += ".0";
-  return *this;
-}
-
-JsonWriter& JsonWriter::string(std::string_view value) {
-  separate();
-  out_ += '"';
-  append_json_escaped(out_, value);
-  out_ += '"';
-  return *this;
+  std::string text = fmt::format("{}", value);
+  if (text.find_first_of(".eE") == std::string::npos) text += ".0";
+  return raw(text);
 }
 
 JsonWriter& JsonWriter::raw(std::string_view json) {
   if (json.empty()) return null();
-  separate();
-  out_ += json;
+  char* at = begin_value(json.size());
+  std::memcpy(at, json.data(), json.size());
+  end_ = at + json.size();
   return *this;
 }
 
-JsonWriter& JsonWriter::texts(std::string_view name, const std::vector<std::string>& values) {
-  key(name).begin_array();
-  for (const std::string& value : values) string(value);
-  return end_array();
+JsonWriter& JsonWriter::string(std::string_view value) {
+  char* at = begin_value(value.size() * kMaxJsonEscape + 2);
+  *at++ = '"';
+  at = write_json_escaped(value, at);
+  *at = '"';
+  end_ = at + 1;
+  return *this;
+}
+
+JsonWriter& JsonWriter::begin_string() {
+  char* at = begin_value(1);
+  *at = '"';
+  end_ = at + 1;
+  return *this;
+}
+
+JsonWriter& JsonWriter::part(std::string_view text) {
+  end_ = write_json_escaped(text, room(text.size() * kMaxJsonEscape));
+  return *this;
+}
+
+JsonWriter& JsonWriter::repeat(size_t begin, size_t end) {
+  QUELL_ASSERT(begin <= end && end <= size());
+  char* at = room(end - begin);
+  std::memcpy(at, memory_.get() + begin, end - begin);
+  end_ = at + (end - begin);
+  return *this;
+}
+
+JsonWriter& JsonWriter::end_string() {
+  *room(1) = '"';
+  ++end_;
+  return *this;
 }
 
 JsonWriter& JsonWriter::value(const Json& json) {
@@ -136,9 +127,21 @@ JsonWriter& JsonWriter::value(const Json& json) {
   return *this;
 }
 
+std::string_view JsonWriter::finished() const {
+  QUELL_ASSERT(depth_ == 0 && is_followed_);
+  return {memory_.get(), size()};
+}
+
 std::string JsonWriter::take() {
-  QUELL_ASSERT(first_.empty() && !after_key_);
-  return std::move(out_);
+  std::string text(finished());
+  clear();
+  return text;
+}
+
+void JsonWriter::clear() {
+  end_ = memory_.get();
+  depth_ = 0;
+  is_followed_ = false;
 }
 
 namespace {

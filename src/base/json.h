@@ -1,8 +1,12 @@
 #pragma once
-// JSON out (streamed into a string) and in (a small value tree), for what is stored, shown and sent. Not for hot paths.
+// JSON out (streamed into a string) and in (a small value tree), for what is stored, shown and sent.
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -15,17 +19,31 @@ class Json;
 
 /// Writes one JSON text. Keys come out in the order of the calls; text is made valid UTF-8; doubles keep a decimal
 /// point (so that they read back as doubles), NaN and infinities become null. Unbalanced calls are our own bug and
-/// assert.
+/// assert. Whoever writes many texts clears one writer and keeps its memory.
 class JsonWriter {
  public:
-  JsonWriter& begin_object();
-  JsonWriter& end_object();
-  JsonWriter& begin_array();
-  JsonWriter& end_array();
+  JsonWriter& begin_object() { return open('{'); }
+  JsonWriter& end_object() { return close('}'); }
+  JsonWriter& begin_array() { return open('['); }
+  JsonWriter& end_array() { return close(']'); }
+  /// A name that comes from outside.
   JsonWriter& key(std::string_view name);
+  /// A name as it stands in the source: nothing in it needs escaping.
+  template <size_t kSize>
+  JsonWriter& key(const char (&name)[kSize]) {
+    char* at = begin_value(kSize + 3);
+    *at++ = '"';
+    std::memcpy(at, name, kSize - 1);
+    at += kSize - 1;
+    *at++ = '"';
+    *at++ = ':';
+    is_followed_ = false;
+    end_ = at;
+    return *this;
+  }
 
-  JsonWriter& null();
-  JsonWriter& boolean(bool value);
+  JsonWriter& null() { return raw("null"); }
+  JsonWriter& boolean(bool value) { return raw(value ? "true" : "false"); }
   JsonWriter& number(int64_t value);
   JsonWriter& number(uint64_t value);
   JsonWriter& number(double value);
@@ -34,25 +52,69 @@ class JsonWriter {
   /// `json` must be one complete JSON text of our own making; an empty one is written as null.
   JsonWriter& raw(std::string_view json);
 
+  /// A string out of parts, each of them whole characters. A part that comes again need not be escaped again: repeat()
+  /// copies what was written from one size() to another.
+  JsonWriter& begin_string();
+  JsonWriter& part(std::string_view text);
+  JsonWriter& repeat(size_t begin, size_t end);
+  JsonWriter& end_string();
+  size_t size() const { return static_cast<size_t>(end_ - memory_.get()); }
+
   // key + value in one call
-  JsonWriter& text(std::string_view name, std::string_view value) { return key(name).string(value); }
-  JsonWriter& flag(std::string_view name, bool value) { return key(name).boolean(value); }
-  template <typename Integer>
-  JsonWriter& integer(std::string_view name, Integer value) {
+  template <typename Name>
+  JsonWriter& text(const Name& name, std::string_view value) {
+    return key(name).string(value);
+  }
+  template <typename Name>
+  JsonWriter& flag(const Name& name, bool value) {
+    return key(name).boolean(value);
+  }
+  template <typename Name, typename Integer>
+  JsonWriter& integer(const Name& name, Integer value) {
     if constexpr (std::is_signed_v<Integer>) return key(name).number(static_cast<int64_t>(value));
     return key(name).number(static_cast<uint64_t>(value));
   }
-  JsonWriter& texts(std::string_view name, const std::vector<std::string>& values);
+  template <typename Name>
+  JsonWriter& texts(const Name& name, const std::vector<std::string>& values) {
+    key(name).begin_array();
+    for (const std::string& value : values) string(value);
+    return end_array();
+  }
 
-  /// The finished text.
+  /// The finished text, valid until the next call.
+  std::string_view finished() const;
+  /// The same for keeps; the writer is as new.
   std::string take();
+  void clear();
 
  private:
-  void separate();
-  void close(char bracket);
-  std::string out_;
-  std::vector<bool> first_;  // per open bracket: nothing written in it yet
-  bool after_key_ = false;
+  /// Room for `count` bytes, of which what is used is told by end_.
+  char* room(size_t count) { return static_cast<size_t>(limit_ - end_) >= count ? end_ : grow(count); }
+  char* grow(size_t count);
+  /// Room for a value of `count` bytes, and a comma if it follows another one.
+  char* begin_value(size_t count) {
+    char* at = room(count + 1);
+    if (is_followed_) *at++ = ',';
+    is_followed_ = true;
+    return at;
+  }
+  JsonWriter& open(char bracket) {
+    char* at = begin_value(1);
+    *at++ = bracket;
+    end_ = at;
+    is_followed_ = false;
+    ++depth_;
+    return *this;
+  }
+  JsonWriter& close(char bracket);
+  template <typename Integer>
+  JsonWriter& digits(Integer value);
+
+  std::unique_ptr<char[]> memory_;
+  char* end_ = nullptr;  // of what is written
+  char* limit_ = nullptr;
+  size_t depth_ = 0;          // open brackets
+  bool is_followed_ = false;  // by a comma, if anything follows: the last thing written is a value
 };
 
 /// A parsed value. Objects keep their order; integers are int64_t when they fit, else uint64_t.

@@ -61,6 +61,19 @@ std::optional<uint64_t> parse_deadline(std::string_view text) {
   return parse_iso8601_utc(text);
 }
 
+tm local_time(time_t seconds) {
+  struct Known {
+    time_t seconds = -1;
+    tm parts{};
+  };
+  thread_local Known last;
+  if (last.seconds != seconds) {
+    localtime_r(&seconds, &last.parts);
+    last.seconds = seconds;
+  }
+  return last.parts;
+}
+
 std::string date_utc(uint64_t realtime_ns) { return iso8601_utc(realtime_ns).substr(0, 10); }
 
 Result<uint64_t> parse_duration_ms(std::string_view text) {

@@ -1,6 +1,7 @@
 #pragma once
 // Dates, times and durations as people write them.
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,10 @@ std::optional<uint64_t> parse_iso8601_utc(std::string_view text);
 
 /// Until when something holds, exclusive: a whole day ("2027-01-31": to its end, UTC) or a moment as above.
 std::optional<uint64_t> parse_deadline(std::string_view text);
+
+/// localtime_r(), which takes about a thousand instructions; a thread that asks for the second it asked for last is
+/// answered at once.
+tm local_time(time_t seconds);
 
 /// "2027-01-31", in UTC.
 std::string date_utc(uint64_t realtime_ns);

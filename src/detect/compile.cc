@@ -169,6 +169,7 @@ Result<std::shared_ptr<const Program>> compile(const RuleSet& rules, const Engin
   auto program = std::make_shared<Program>();
   program->id = g_next_program++;
   program->match_all = options.match_all;
+  program->buffers_as_base64 = options.buffers_as_base64;
   Graph graph(options.fd_net_in_first_only);
   QUELL_TRY(const std::vector<NodeId> roots, lower_rules(rules, options, graph, *program));
   make_plans(rules, roots, graph, *program);

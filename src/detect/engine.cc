@@ -222,30 +222,41 @@ bool Engine::Impl::any_rule(const Plan& plan) const {
 }
 
 /// Whether the step can clear the bit of a rule that is left, or of an open test of such a rule.
-bool Engine::Impl::is_needed(const Plan& plan, const Step& step) const {
+inline bool Engine::Impl::is_needed(const Plan& plan, const Step& step) const {
+  const Word* const left = possible.data();
+  const Word* const needs = step.needs.data();
+  for (uint32_t i = 0; i < plan.rule_words; ++i)
+    if ((left[i] & needs[i]) != 0) return true;
   Word rules = 0;
-  for (uint32_t i = 0; i < plan.rule_words; ++i) rules |= possible[i] & step.needs[i];
-  if (rules != 0) return true;
+  for (uint32_t i = 0; i < plan.rule_words; ++i) rules |= left[i] & step.mixed_rules[i];
+  if (rules == 0) return false;
   Word tests = 0;
-  for (uint32_t i = plan.rule_words; i < plan.words; ++i) tests |= possible[i] & step.needs[i];
-  if (tests == 0) return false;
-  for (uint32_t i = 0; i < plan.rule_words; ++i) rules |= possible[i] & step.mixed_rules[i];
-  return rules != 0;
+  for (uint32_t i = plan.rule_words; i < plan.words; ++i) tests |= left[i] & needs[i];
+  return tests != 0;
 }
 
-/// Clears the bits that fail the step.
+/// Clears the bits that fail the step. False if no rule is left.
 template <typename Probe>
-void Engine::Impl::take(const Plan& plan, const Step& step, const Extract& x, Probe& probe) {
-  if (!is_needed(plan, step)) return;
-  const size_t words = plan.words;
+inline bool Engine::Impl::take(const Plan& plan, const Step& step, const Extract& x, Probe& probe) {
+  if (!is_needed(plan, step)) return true;
   probe.begin(possible, step.needs);
+  Word* const left = possible.data();
+  const auto clear = [&](auto&& kept) {
+    Word rules = 0;
+    for (uint32_t i = 0; i < plan.rule_words; ++i) rules |= left[i] &= kept(i);
+    for (uint32_t i = plan.rule_words; i < plan.words; ++i) left[i] &= kept(i);
+    return rules != 0;
+  };
+  bool is_any_left = true;
   if (step.kind == Step::Kind::lookup) {
-    const Word* answered = look_up(step.lookup, x);
-    for (size_t i = 0; i < words; ++i) possible[i] &= answered[i];
+    const Word* const answered = look_up(step.lookup, x);
+    is_any_left = clear([answered](uint32_t i) { return answered[i]; });
   } else if (!holds(step.node, x)) {
-    for (size_t i = 0; i < words; ++i) possible[i] &= ~step.needs[i];
+    const Word* const needs = step.needs.data();
+    is_any_left = clear([needs](uint32_t i) { return ~needs[i]; });
   }
   probe.end();
+  return is_any_left;
 }
 
 /// Makes the mixed tests from `first` to before `last` that are still open and needed.
@@ -274,10 +285,8 @@ void Engine::Impl::take_mixed(const Plan& plan, size_t first, size_t last, const
 template <typename Probe>
 void Engine::Impl::decide_process(const Plan& plan, const Extract& x, Probe& probe) {
   std::copy(plan.everything.begin(), plan.everything.end(), possible.begin());
-  for (const Step& step : plan.process_steps) {
-    take(plan, step, x, probe);
-    if (!any_rule(plan)) return;
-  }
+  for (const Step& step : plan.process_steps)
+    if (!take(plan, step, x, probe)) return;
   take_mixed(plan, 0, plan.process_mixed, x, probe);
 }
 
@@ -325,10 +334,8 @@ bool Engine::Impl::run(const Plan& plan, const EventContext& context, Probe& pro
   recall_process(plan, x, probe);
   if (!any_rule(plan)) return false;
   probe.process_decided(possible);
-  for (const Step& step : plan.event_steps) {
-    take(plan, step, x, probe);
-    if (!any_rule(plan)) return false;
-  }
+  for (const Step& step : plan.event_steps)
+    if (!take(plan, step, x, probe)) return false;
   take_mixed(plan, plan.process_mixed, plan.mixed.size(), x, probe);
   return any_rule(plan);
 }

@@ -22,6 +22,7 @@ struct EngineOptions {
   bool match_all = true;                        // false: only the first matching rule per event, in rule order
   Priority minimum_priority = Priority::debug;  // less severe rules are compiled but never fire
   bool fd_net_in_first_only = false;            // upstream's quirk: `fd.net in (a, b)` looks at a only
+  bool buffers_as_base64 = false;               // payloads in outputs, which are shown with dots for what is no text
 };
 
 class Program;  // immutable once compiled

@@ -33,7 +33,7 @@ struct Engine::Impl {
   template <typename Probe>
   void decide_process(const Plan& plan, const Extract& x, Probe& probe);
   template <typename Probe>
-  void take(const Plan& plan, const Step& step, const Extract& x, Probe& probe);
+  bool take(const Plan& plan, const Step& step, const Extract& x, Probe& probe);
   template <typename Probe>
   void take_mixed(const Plan& plan, size_t first, size_t last, const Extract& x, Probe& probe);
   bool any_rule(const Plan& plan) const;

@@ -153,12 +153,7 @@ std::string value_text(const Value& value) {
   switch (value.kind) {
     case Value::Kind::absent: return "<NA>";
     case Value::Kind::text: return std::string(value.str());
-    case Value::Kind::bytes: {
-      std::string out(value.str());
-      for (char& c : out)
-        if (static_cast<uint8_t>(c) < 0x20 || static_cast<uint8_t>(c) > 0x7E) c = '.';
-      return out;
-    }
+    case Value::Kind::bytes: return printable(value.str());
     case Value::Kind::boolean: return value.b ? "true" : "false";
     case Value::Kind::integer: return std::to_string(value.i);
     case Value::Kind::unsigned_: return std::to_string(value.u);
@@ -264,10 +259,9 @@ Value transform_one(Transformer transformer, const Value& value, const Extract& 
 
 }  // namespace
 
-Value evaluate(const CompiledOperand& operand, const Extract& x, FieldMemo* memo) {
+Value evaluate_compound(const CompiledOperand& operand, const Extract& x, FieldMemo* memo) {
   switch (operand.kind) {
-    case CompiledOperand::Kind::field:
-      return memo != nullptr ? memo->get(x, operand) : operand.field.spec->get(x, operand.field.arg);
+    case CompiledOperand::Kind::field: return evaluate(operand, x, memo);
     case CompiledOperand::Kind::literal: return Value::text(operand.literal);
     case CompiledOperand::Kind::list: {
       Value* items = x.arena.values(operand.args.size());

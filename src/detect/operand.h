@@ -64,8 +64,14 @@ class FieldMemo {
   uint32_t epoch_ = 0;
 };
 
+/// Of operands other than fields.
+Value evaluate_compound(const CompiledOperand& operand, const Extract& x, FieldMemo* memo);
+
 /// The operand's value for this event. `memo` null: extract anew.
-Value evaluate(const CompiledOperand& operand, const Extract& x, FieldMemo* memo);
+inline Value evaluate(const CompiledOperand& operand, const Extract& x, FieldMemo* memo) {
+  if (operand.kind != CompiledOperand::Kind::field) return evaluate_compound(operand, x, memo);
+  return memo != nullptr ? memo->get(x, operand) : operand.field.spec->get(x, operand.field.arg);
+}
 
 /// A value as text, as outputs print it ("<NA>" for absent). Lists as (a,b,c).
 std::string value_text(const Value& value);

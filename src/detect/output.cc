@@ -1,8 +1,11 @@
 #include "detect/output.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 
+#include "base/text.h"
 #include "detect/falco/condition_parser.h"
 #include "detect/fields/catalog.h"
 
@@ -11,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxToken = 512;   // bytes of a field's name with its dot argument
 constexpr size_t kMaxValue = 1023;  // bytes of a rendered list or payload; text is bounded by the event it comes from
+constexpr size_t kUsualMessage = 512;
 
 bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.'; }
 
@@ -19,16 +23,22 @@ Value printed(const CompiledOperand& operand, const Extract& x) {
     return operand.field.spec->print(x, operand.field.arg);
   return evaluate(operand, x, nullptr);
 }
-Value as_json(const CompiledOperand& operand, const Extract& x) {
-  const FieldSpec& spec = *operand.field.spec;
-  return spec.json != nullptr ? spec.json(x, operand.field.arg) : printed(operand, x);
-}
-
-std::string bounded_text(const Value& value) {
-  std::string text = value_text(value);
-  if ((value.kind == Value::Kind::list || value.kind == Value::Kind::bytes) && text.size() > kMaxValue)
-    text.resize(kMaxValue);
-  return text;
+void append_bounded(std::string& out, const Value& value, const Extract& x) {
+  const auto append = [&out](const fmt::format_int& digits) { out.append(digits.data(), digits.size()); };
+  switch (value.kind) {
+    case Value::Kind::text: out += value.str(); return;
+    case Value::Kind::integer: append(fmt::format_int(value.i)); return;
+    case Value::Kind::unsigned_: append(fmt::format_int(value.u)); return;
+    case Value::Kind::bytes:
+      // A whole number of groups, so that what is cut can be decoded.
+      if (x.buffers_as_base64)
+        out += base64(value.str().substr(0, kMaxValue / 4 * 3));
+      else
+        out += printable(value.str().substr(0, kMaxValue));
+      return;
+    case Value::Kind::list: out += std::string_view(value_text(value)).substr(0, kMaxValue); return;
+    default: out += value_text(value);
+  }
 }
 
 // Index after the bracket or parenthesis that closes the one at `open`; npos if it stays open. Quotes hide brackets.
@@ -188,47 +198,51 @@ void OutputTemplate::list_fields() {
                 fields_.end());
 }
 
-std::string OutputTemplate::render(const Extract& x) const {
+std::string OutputTemplate::render(const Extract& x, std::vector<NamedValue>* fields) const {
+  Value* const values = x.arena.values(parts_.size());
   std::string out;
-  for (const auto& part : parts_) {
-    if (const auto* literal = std::get_if<std::string>(&part)) {
+  out.reserve(kUsualMessage);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (const auto* literal = std::get_if<std::string>(&parts_[i])) {
       out += *literal;
       continue;
     }
-    const Token& token = std::get<Token>(part);
-    const Value value = printed(token.operand, x);
-    if (value.kind == Value::Kind::text && token.width == 0) {
-      out += value.str();
-      continue;
-    }
-    std::string text = bounded_text(value);
-    if (token.width > 0) text.resize(token.width, ' ');
-    out += text;
+    const Token& token = std::get<Token>(parts_[i]);
+    values[i] = printed(token.operand, x);
+    const size_t begin = out.size();
+    append_bounded(out, values[i], x);
+    if (token.width > 0) out.resize(begin + token.width, ' ');
   }
+  if (fields == nullptr) return out;
+  fields->reserve(fields->size() + fields_.size() + 1);
+  for (const uint32_t part : fields_) add_field(std::get<Token>(parts_[part]), values[part], x, *fields);
   return out;
 }
 
-void OutputTemplate::collect(const Extract& x, std::vector<std::pair<std::string, OutputValue>>& fields) const {
-  fields.reserve(fields.size() + fields_.size() + 1);
+void OutputTemplate::collect(const Extract& x, std::vector<NamedValue>& fields) const {
   for (const uint32_t part : fields_) {
     const Token& token = std::get<Token>(parts_[part]);
-    const Value value = as_json(token.operand, x);
-    OutputValue kept;
-    switch (value.kind) {
-      case Value::Kind::absent: break;
-      case Value::Kind::boolean: kept = value.b; break;
-      case Value::Kind::integer: kept = value.i; break;
-      case Value::Kind::unsigned_: kept = value.u; break;
-      case Value::Kind::real: kept = value.d; break;
-      case Value::Kind::list: {
-        std::vector<std::string> items;
-        for (uint32_t i = 0; i < value.size; ++i) items.push_back(value_text(value.items[i]));
-        kept = std::move(items);
-        break;
-      }
-      default: kept = bounded_text(value);
+    add_field(token, printed(token.operand, x), x, fields);
+  }
+}
+
+void OutputTemplate::add_field(const Token& token, Value value, const Extract& x, std::vector<NamedValue>& fields) {
+  const FieldSpec& spec = *token.operand.field.spec;
+  if (spec.json != nullptr) value = spec.json(x, token.operand.field.arg);
+  auto& [name, kept] = fields.emplace_back(token.operand.text, std::monostate());
+  switch (value.kind) {
+    case Value::Kind::absent: break;
+    case Value::Kind::boolean: kept = value.b; break;
+    case Value::Kind::integer: kept = value.i; break;
+    case Value::Kind::unsigned_: kept = value.u; break;
+    case Value::Kind::real: kept = value.d; break;
+    case Value::Kind::list: {
+      std::vector<std::string> items;
+      for (uint32_t i = 0; i < value.size; ++i) items.push_back(value_text(value.items[i]));
+      kept = std::move(items);
+      break;
     }
-    fields.emplace_back(token.operand.text, std::move(kept));
+    default: append_bounded(kept.emplace<std::string>(), value, x);
   }
 }
 

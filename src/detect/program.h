@@ -30,6 +30,7 @@ class Program {
   uint32_t remembered_words = 0;  // PredicateCache::value of a process that met every plan
   uint32_t widest_plan = 0;       // words
   bool match_all = true;
+  bool buffers_as_base64 = false;
   size_t enabled_rules = 0;
   std::shared_ptr<DomainTable> domains;
 

@@ -22,7 +22,8 @@ constexpr size_t kMaxAncestors = 32;
 Detection Engine::render(RuleIndex index, const EventContext& context) const {
   const uint64_t started = impl_->profile == nullptr ? 0 : cpu_ticks();
   const Program::RuleOutput& rule = impl_->program->rules[index];
-  const Extract x{context, impl_->arena, &impl_->in_outputs[index], impl_->program->domains.get()};
+  const Extract x{context, impl_->arena, &impl_->in_outputs[index], impl_->program->domains.get(),
+                  impl_->program->buffers_as_base64};
   Detection out;
   out.rule = rule.name;
   out.priority = rule.priority;
@@ -31,8 +32,7 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
   out.hostname = context.state->machine().hostname;
   out.event_number = context.number;
   out.kernel_ns = context.event->ts_ns();
-  out.message = rule.output.render(x);
-  rule.output.collect(x, out.output_fields);
+  out.message = rule.output.render(x, &out.output_fields);
   for (const auto& [name, text] : rule.extra_fields) {
     if (name.empty())
       text.collect(x, out.output_fields);
@@ -46,12 +46,6 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
                                         [](const auto& a, const auto& b) { return a.first == b.first; }),
                             out.output_fields.end());
   }
-  constexpr std::string_view kTime = "evt.time";
-  const auto place = std::lower_bound(out.output_fields.begin(), out.output_fields.end(), kTime,
-                                      [](const auto& field, std::string_view name) { return field.first < name; });
-  if (place == out.output_fields.end() || place->first != kTime)
-    out.output_fields.emplace(place, kTime, context.event->ts_ns());
-
   for (const CompiledOperand& field : rule.fold_by) {
     out.fold_key += value_text(quell::detect::evaluate(field, x, nullptr));
     out.fold_key += '\0';
@@ -76,7 +70,9 @@ Detection Engine::render(RuleIndex index, const EventContext& context) const {
         out.container = thread->container->info;
       }
     }
-    for (Creator& one : context.state->lineage(*thread, kMaxAncestors))
+    std::vector<Creator> lineage = context.state->lineage(*thread, kMaxAncestors);
+    out.ancestors.reserve(lineage.size());
+    for (Creator& one : lineage)
       out.ancestors.push_back({process_id(one.pid, one.clone_ns, machine), std::move(one.comm), std::move(one.exepath),
                                std::move(one.cmdline)});
   }

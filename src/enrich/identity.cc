@@ -2,12 +2,12 @@
 #include "base/path.h"
 #include "enrich/impl.h"
 #include "enrich/path.h"
+#include "model/capabilities.h"
 
 namespace quell::enrich {
 namespace {
 
 constexpr uint32_t kUnchanged = UINT32_MAX;  // the -1 of setresuid and its family
-constexpr uint64_t kAllCapabilities = (uint64_t{1} << 41) - 1;
 constexpr uint64_t kPrSetName = 15, kPrSetSubreaper = 36, kPrGetSubreaper = 37;
 constexpr uint64_t kRlimitNofile = 7;
 constexpr size_t kCommSize = 15;

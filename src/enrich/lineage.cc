@@ -1,4 +1,6 @@
 // Where processes came from, when those that made them are gone.
+#include <algorithm>
+
 #include "enrich/thread_table.h"
 
 namespace quell::enrich {
@@ -43,7 +45,9 @@ ForebearPtr ThreadTable::remember(Entry& owner, int levels) {
 }
 
 std::vector<Creator> ThreadTable::lineage(const Thread& thread, size_t limit) const {
+  constexpr size_t kUsual = 8;
   std::vector<Creator> out;
+  out.reserve(std::min(limit, kUsual));
   const Entry* at = &static_cast<const Entry&>(thread).owner();
   const Forebear* gone = nullptr;
   while (out.size() < limit) {

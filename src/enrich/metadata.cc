@@ -35,6 +35,7 @@ void StateTables::Impl::take_container(std::string_view json, bool removed) {
   const Container& container = *held_container_;
   if (container.id == "host" || container.type == ContainerType::host) return;
   if (removed) return containers_.forget(container.id);
+  if (options_.on_described) options_.on_described(held_container_, context_.event->ts_ns());
   Slot& slot = slot_for_event(container.id);
   if (&slot != containers_.find(container.id)) return;  // no room
   if (!container.full_id.empty() && slot.full_id.size() < container.full_id.size()) slot.full_id = container.full_id;

@@ -76,7 +76,20 @@ std::vector<Creator> StateTables::lineage(const Thread& thread, size_t limit) co
 
 uint32_t StateTables::lineage_epoch() const { return impl_->threads_.lineage_epoch(); }
 
+bool StateTables::learn_accounts(const Thread& thread) {
+  if (thread.container == nullptr || thread.container->is_host()) return false;
+  const auto& slot = static_cast<const Slot&>(*thread.container);
+  const uint32_t reads = slot.database_reads;
+  user(slot, thread.uid);
+  user(slot, thread.loginuid);
+  group(slot, thread.gid);
+  return slot.database_reads != reads;
+}
+
+void StateTables::renumber(uint64_t number) { impl_->context_.number = number; }
+
 const User* StateTables::user(const ContainerSlot& container, uint32_t uid) const {
+  if (uid == UINT32_MAX) return nullptr;  // nobody: no file names it
   auto& slot = const_cast<Slot&>(static_cast<const Slot&>(container));
   const auto find = [uid](const UserDatabase& database) -> const User* {
     const auto found = database.users.find(uid);

@@ -51,6 +51,8 @@ struct Options {
 
   /// A container without metadata has its first thread. Called inside apply() and load(): hand over, do not work.
   std::function<void(const ContainerSlot&)> on_new_container;
+  /// An event of the stream has told of a container, whether or not a thread is in it. Called inside apply().
+  std::function<void(const std::shared_ptr<const Container>&, uint64_t ts_ns)> on_described;
 };
 
 /// Sizes now, and what happened since load(). For /metrics and --stats.
@@ -101,6 +103,11 @@ class StateTables final : public StateView {
 
   /// What is known of a container's users without asking anybody.
   void accounts(const ContainerSlot& container, std::vector<User>& users, std::vector<Group>& groups) const;
+  /// Reads the users of the thread's container now if a question about the thread's own would read them. True if they
+  /// were read: until its next event such questions read nothing more.
+  bool learn_accounts(const Thread& thread);
+  /// The event of the last context has another place in the stream: others were put before it.
+  void renumber(uint64_t number);
   void for_each_thread(const std::function<void(const Thread&)>& visit) const;
   /// Everything known now, in the form that load() and capture writers take.
   Snapshot snapshot() const;

@@ -1,6 +1,8 @@
 #include "model/detection_json.h"
 
 #include <fmt/format.h>
+
+#include <cstring>
 #include <ctime>
 
 #include "base/moment.h"
@@ -56,21 +58,85 @@ Result<OutputValue> read_value(const std::string& name, const Json& json) {
   return std::visit(Visitor{name}, json.value());
 }
 
-void write_output_fields(JsonWriter& out, const Detection& detection) {
-  constexpr std::string_view kTime = "evt.time";
+void write_output_fields(JsonWriter& out, const Detection& detection, bool iso8601_time) {
+  const std::string_view time = iso8601_time ? "evt.time.iso8601" : "evt.time";
   bool time_written = false;
   out.key("output_fields").begin_object();
   for (const auto& [name, value] : detection.output_fields) {
-    if (!time_written && name >= kTime) {
-      if (name != kTime) out.integer(kTime, detection.kernel_ns);
+    if (!time_written && name >= time) {
+      if (name != time) out.integer(time, detection.kernel_ns);
       time_written = true;
     }
     out.key(name);
     write_value(out, value);
   }
-  if (!time_written) out.integer(kTime, detection.kernel_ns);
+  if (!time_written) out.integer(time, detection.kernel_ns);
   out.end_object();
 }
+
+/// What a line has in front of the message and behind it.
+class LineFrame {
+ public:
+  LineFrame(const Detection& detection, const DetectionStyle& style) {
+    if (style.iso8601_time) {
+      write_iso8601_utc(detection.kernel_ns, before_);
+      before_size_ = kIso8601Length - 1;  // Falco writes the zone as a number
+      put("+0000: ");
+    } else {
+      write_clock(detection.kernel_ns, before_);
+      before_[8] = '.';
+      write_digits(static_cast<uint32_t>(detection.kernel_ns % kSecond), 9, before_ + 9);
+      before_size_ = 18;
+      put(": ");
+    }
+    put(to_string(detection.priority));
+    put(" ");
+    if (detection.folded.count == 0) return;
+    char clock[8];
+    write_clock(detection.folded.last_ns, clock);
+    behind_ = fmt::format(" | folded: {} more until {}", detection.folded.count, std::string_view(clock, sizeof clock));
+  }
+  std::string_view before() const { return {before_, before_size_}; }
+  std::string_view behind() const { return behind_; }
+
+ private:
+  /// Local time, "HH:MM:SS".
+  static void write_clock(uint64_t ns, char* out) {
+    const tm parts = local_time(static_cast<time_t>(ns / kSecond));
+    write_digits(static_cast<uint32_t>(parts.tm_hour), 2, out);
+    out[2] = ':';
+    write_digits(static_cast<uint32_t>(parts.tm_min), 2, out + 3);
+    out[5] = ':';
+    write_digits(static_cast<uint32_t>(parts.tm_sec), 2, out + 6);
+  }
+  void put(std::string_view text) {
+    std::memcpy(before_ + before_size_, text.data(), text.size());
+    before_size_ += text.size();
+  }
+  char before_[64];  // enough for either time and the longest priority
+  size_t before_size_ = 0;
+  std::string behind_;
+};
+
+/// A part of several strings that is escaped once.
+class Repeated {
+ public:
+  Repeated(JsonWriter& out, std::string_view text) : out_(out), text_(text) {}
+  void write() {
+    if (end_ != 0) {
+      out_.repeat(begin_, end_);
+      return;
+    }
+    begin_ = out_.size();
+    out_.part(text_);
+    end_ = out_.size();
+  }
+
+ private:
+  JsonWriter& out_;
+  const std::string_view text_;
+  size_t begin_ = 0, end_ = 0;  // where it stands
+};
 
 void write_labels(JsonWriter& out, std::string_view name, const std::map<std::string, std::string>& labels) {
   out.key(name).begin_object();
@@ -112,18 +178,13 @@ LossWindow read_losses(const Json& json) {
 
 }  // namespace
 
-std::string text_line(const Detection& detection) {
-  const auto seconds = static_cast<time_t>(detection.kernel_ns / kSecond);
-  tm parts{};
-  localtime_r(&seconds, &parts);
-  std::string line = fmt::format("{:02}:{:02}:{:02}.{:09}: {} {}", parts.tm_hour, parts.tm_min, parts.tm_sec,
-                                 detection.kernel_ns % kSecond, to_string(detection.priority), detection.message);
-  if (detection.folded.count > 0) {
-    const auto last = static_cast<time_t>(detection.folded.last_ns / kSecond);
-    localtime_r(&last, &parts);
-    line += fmt::format(" | folded: {} more until {:02}:{:02}:{:02}", detection.folded.count, parts.tm_hour,
-                        parts.tm_min, parts.tm_sec);
-  }
+std::string text_line(const Detection& detection, const DetectionStyle& style) {
+  const LineFrame frame(detection, style);
+  std::string line;
+  line.reserve(frame.before().size() + detection.message.size() + frame.behind().size());
+  line += frame.before();
+  line += detection.message;
+  line += frame.behind();
   return line;
 }
 
@@ -186,9 +247,31 @@ Container read_container(const Json& json) {
 
 std::string detection_to_json(const Detection& detection) {
   JsonWriter out;
+  write_detection(out, detection);
+  return out.take();
+}
+
+void write_detection(JsonWriter& out, const Detection& detection, const DetectionStyle& style) {
+  // The message and the time come several times.
+  Repeated message(out, detection.message);
+  char time_text[kIso8601Length];
+  write_iso8601_utc(detection.kernel_ns, time_text);
+  const std::string_view time(time_text, sizeof time_text);
+
   out.begin_object();
-  out.text("hostname", detection.hostname).text("output", text_line(detection));
-  write_output_fields(out, detection);
+  out.text("hostname", detection.hostname);
+  if (style.has_message) {
+    out.key("message").begin_string();
+    message.write();
+    out.end_string();
+  }
+  if (style.has_output) {
+    const LineFrame frame(detection, style);
+    out.key("output").begin_string().part(frame.before());
+    message.write();
+    out.part(frame.behind()).end_string();
+  }
+  if (style.has_output_fields) write_output_fields(out, detection, style.iso8601_time);
   out.text("priority", to_string(detection.priority));
 
   out.key("quell").begin_object();
@@ -226,10 +309,12 @@ std::string detection_to_json(const Detection& detection) {
         .text("folded_last_evidence", detection.folded.last_evidence_ref)
         .text("folded_last_time", iso8601_utc(detection.folded.last_ns));
   }
-  out.integer("kernel_ns", detection.kernel_ns).text("kernel_time", iso8601_utc(detection.kernel_ns));
+  out.integer("kernel_ns", detection.kernel_ns).text("kernel_time", time);
   out.key("losses");
   write_losses(out, detection.losses);
-  out.text("message", detection.message);
+  out.key("message").begin_string();
+  message.write();
+  out.end_string();
   out.key("process").begin_object();
   out.text("boot_id", detection.process.boot_id).text("cmdline", detection.cmdline).text("exepath", detection.exepath);
   out.text("name", detection.process_name).integer("pid", detection.process.pid);
@@ -243,10 +328,10 @@ std::string detection_to_json(const Detection& detection) {
   out.text("severity", to_string(detection.severity()));
   out.end_object();
 
-  out.text("rule", detection.rule).text("source", detection.source).texts("tags", detection.tags);
-  out.text("time", iso8601_utc(detection.kernel_ns));
+  out.text("rule", detection.rule).text("source", detection.source);
+  if (style.has_tags) out.texts("tags", detection.tags);
+  out.text("time", time);
   out.end_object();
-  return out.take();
 }
 
 Result<Detection> detection_from_json(std::string_view text) {

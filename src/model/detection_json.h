@@ -10,10 +10,20 @@
 
 namespace quell {
 
-/// The line of Falco's text output: "HH:MM:SS.nnnnnnnnn: Priority message", local time.
-std::string text_line(const Detection& detection);
+/// What is shown of a detection: Falco's switches time_format_iso_8601 and json_include_*_property. What is stored is
+/// always whole, which is the default.
+struct DetectionStyle {
+  bool iso8601_time = false;  // in front of the line, and evt.time.iso8601 instead of evt.time in output_fields
+  bool has_output = true, has_tags = true, has_output_fields = true;
+  bool has_message = false;  // the line without time and priority
+};
 
-/// One object without a final newline. `evt.time` is added to output_fields when the detection does not carry it.
+/// The line of Falco's text output: "HH:MM:SS.nnnnnnnnn: Priority message", local time; or
+/// "YYYY-MM-DDTHH:MM:SS.nnnnnnnnn+0000: Priority message", UTC.
+std::string text_line(const Detection& detection, const DetectionStyle& style = {});
+
+/// One object without a final newline. The time of the event is added to output_fields unless it is there.
+void write_detection(JsonWriter& out, const Detection& detection, const DetectionStyle& style = {});
 std::string detection_to_json(const Detection& detection);
 
 /// Reads back what detection_to_json() wrote: to_json(from_json(x)) == x. Integers that fit come back as int64_t.

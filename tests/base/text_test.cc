@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 namespace quell {
 
 TEST(JsonEscape, KeepsValidUtf8AndReplacesTheRest) {
@@ -23,6 +25,30 @@ TEST(JsonEscape, FindsWhatIsSpecialAnywhereInALongText) {
   }
 }
 
+TEST(JsonEscape, WritesNoMoreThanItSays) {
+  // Every length around the widths that are copied at once, behind a guard.
+  for (size_t length = 0; length <= 70; ++length) {
+    for (const char fill : {'x', '\x01', '\xff', '"'}) {
+      const std::string text(length, fill);
+      std::string out(length * kMaxJsonEscape + 1, '#');
+      const char* const end = write_json_escaped(text, out.data());
+      EXPECT_EQ(std::string_view(out.data(), static_cast<size_t>(end - out.data())), json_escape(text)) << length;
+      EXPECT_EQ(out.back(), '#') << length;
+    }
+    std::string mixed(length, 'x');
+    if (length > 0) mixed.back() = '"';
+    EXPECT_EQ(json_escape(mixed), length == 0 ? "" : std::string(length - 1, 'x') + "\\\"") << length;
+  }
+}
+
+TEST(Base64, IsPadded) {
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foo"), "Zm9v");
+  EXPECT_EQ(base64(std::string_view("\xff\x00\xfe", 3)), "/wD+");
+}
+
 TEST(Nearest, FindsTyposAndNothingElse) {
   EXPECT_EQ(nearest("proc.nmae", {"proc.name", "proc.pid"}), "proc.name");
   EXPECT_EQ(nearest("proc.nam", {"proc.name", "proc.pid"}), "proc.name");
@@ -30,6 +56,20 @@ TEST(Nearest, FindsTyposAndNothingElse) {
 }
 
 TEST(Iso8601, KeepsNanoseconds) { EXPECT_EQ(iso8601_utc(1714558830123456789), "2024-05-01T10:20:30.123456789Z"); }
+
+TEST(Iso8601, KnowsTheCalendar) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  EXPECT_EQ(iso8601_utc(0), "1970-01-01T00:00:00.000000000Z");
+  EXPECT_EQ(iso8601_utc(UINT64_MAX), "2554-07-21T23:34:33.709551615Z");
+  for (uint64_t seconds = 86'399; seconds < 18'446'744'073; seconds += 86'400 * 5 + 3'601) {
+    const auto time = static_cast<time_t>(seconds);
+    tm parts{};
+    gmtime_r(&time, &parts);
+    char expected[32];
+    std::strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S.000000007Z", &parts);
+    ASSERT_EQ(iso8601_utc(seconds * kSecond + 7), expected);
+  }
+}
 
 TEST(ParseNumber, RefusesTrailingText) {
   uint64_t out = 0;

@@ -101,6 +101,51 @@ TEST_F(RuleFlags, OutputsAreExtended) {
   EXPECT_EQ(detect({"--static-field", "nothing"}).status, 2);
 }
 
+TEST_F(RuleFlags, LinesAreShownAsAsked) {
+  const auto first = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--disable", "Start"});
+    const Finished result = detect(std::move(more));
+    EXPECT_EQ(result.status, 0) << result.err;
+    return *Json::parse(result.out.substr(0, result.out.find('\n')));
+  };
+  const Json plain = first({});
+  for (const char* name : {"output", "output_fields", "tags"}) EXPECT_NE(plain.find(name), nullptr) << name;
+  EXPECT_EQ(plain.find("message"), nullptr);
+  const Json bare = first({"--json-include-output-property=false", "--json-include-output-fields-property=false",
+                           "--json-include-tags-property=false", "--json-include-message-property"});
+  for (const char* name : {"output", "output_fields", "tags"}) EXPECT_EQ(bare.find(name), nullptr) << name;
+  EXPECT_EQ(bare.at("message").str(), plain.at("quell").at("message").str());
+
+  const Json dated = first({"--time-format-iso-8601"});
+  const std::string time = plain.at("time").str();
+  EXPECT_EQ(dated.at("output").str(),
+            time.substr(0, time.size() - 1) + "+0000: Notice " + plain.at("quell").at("message").str());
+  EXPECT_EQ(dated.at("output_fields").at("evt.time.iso8601").u64(), plain.at("output_fields").at("evt.time").u64());
+  EXPECT_EQ(dated.at("output_fields").find("evt.time"), nullptr);
+
+  EXPECT_EQ(detect({"--json-include-tags-property=perhaps"}).status, 2);
+}
+
+TEST_F(RuleFlags, PayloadsCanBeBase64) {
+  const std::string rule =
+      folder_.file("payload.yaml",
+                   "- rule: Bytes\n  desc: moves bytes\n  condition: evt.type in (read, write) and evt.rawres > 0\n"
+                   "  output: \"%evt.buffer\"\n  priority: NOTICE\n");
+  const auto message = [&](std::vector<std::string> more) {
+    std::vector<std::string> line = {"detect", capture_, "-r", rule, "-o", "json"};
+    line.insert(line.end(), more.begin(), more.end());
+    const Finished result = quell(folder_, line);
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_FALSE(result.out.empty());
+    return Json::parse(result.out.substr(0, result.out.find('\n')))->at("quell").at("message").str();
+  };
+  const std::string plain = message({}), encoded = message({"--buffer-format-base64"});
+  EXPECT_EQ(encoded.size() % 4, 0u) << encoded;
+  EXPECT_EQ(encoded.size(), (plain.size() + 2) / 3 * 4) << "a short payload is whole either way";
+  EXPECT_EQ(encoded.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="),
+            std::string::npos);
+}
+
 TEST_F(RuleFlags, ConstantsAreKnownWhenRulesAreOnlyLookedAt) {
   EXPECT_EQ(quell(folder_, {"rule", "check", rules_}).status, 3);
   EXPECT_EQ(quell(folder_, {"rule", "check", rules_, "--static-field", "place=test"}).status, 0);

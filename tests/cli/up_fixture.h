@@ -58,6 +58,16 @@ class Up : public ::testing::Test {
     const size_t at = err.find("http://");
     return at == std::string::npos ? std::string() : err.substr(at, err.find(';', at) - at);
   }
+  /// Which parts of /healthz are not well, in its words. Runtimes are left out: whoever else runs containers on this
+  /// machine, other tests for instance, degrades them.
+  std::string unwell(const Process& up) const {
+    std::string status, out;
+    const auto health = Json::parse(get(address(up) + "/healthz", status));
+    if (!health.has_value() || health->at("components").object() == nullptr) return "no answer";
+    for (const auto& [name, part] : *health->at("components").object())
+      if (name != "runtimes" && part.at("status").str() != "ok") out += name + ": " + part.at("reason").str() + "; ";
+    return out;
+  }
   /// Body of a GET; `status` receives the HTTP status.
   std::string get(const std::string& url, std::string& status) const {
     const std::string file = folder_.path() + "/get";

@@ -59,9 +59,7 @@ TEST_F(UpNoise, RepeatsBecomeACountThatIsToldAndKept) {
   Process up(folder_, up_arguments({"--fold-window", "60s"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker";
-  // Alive for a while, so that its name does not depend on how fast /proc is read.
-  inside("sleep 0.2; for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker +
-         "-other; sleep 0.2");
+  inside("for i in 1 2 3 4 5 6 7 8 9 10; do true > " + marker + "-same; done; true > " + marker + "-other");
   ASSERT_TRUE(up.says("quell-up-marker-other", std::chrono::seconds(20))) << up.err();
   ASSERT_TRUE(within(std::chrono::seconds(10), [&] { return metric(up, "quell_triage_folded_total") == 9; }));
   std::map<std::string, size_t> printed;
@@ -151,7 +149,8 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
   Process up(folder_, up_arguments({"--fold-window", "0"}), "up");
   ASSERT_TRUE(up.says("http://")) << up.err();
   const std::string marker = folder_.path() + "/quell-up-marker-";
-  // The shell comes from outside of the scope: what it is must be readable while it opens the file.
+  // The shell's parents are outside of the scope: who they are must be readable while it opens the file, for the
+  // exception to fit the second time as well.
   const auto open_marker = [&](const std::string& name) {
     inside("sleep 0.2 && true > " + marker + name + " && sleep 0.2");
   };
@@ -196,12 +195,15 @@ TEST_F(UpNoise, ExceptionsComeAndGoWhileItRuns) {
   const Finished listed = quell(folder_, {"rule", "list", "--running", "--data-dir", data_dir(), "-o", "name"});
   EXPECT_EQ(listed.out, "Marker opened\n");
   EXPECT_NE(listed.err.find("broken.yaml:2:"), std::string::npos) << listed.err;
-  std::string status;
-  EXPECT_EQ(Json::parse(get(address(up) + "/healthz", status))->at("components").at("rules").at("status").str(),
-            "degraded");
+  // Of the rules alone: a busy machine may lose events, and a runtime of its own be silent.
+  const auto health_of_rules = [&] {
+    std::string status;
+    const auto health = Json::parse(get(address(up) + "/healthz", status));
+    return health.has_value() ? health->at("components").at("rules").at("status").str() : std::string();
+  };
+  EXPECT_EQ(health_of_rules(), "degraded");
   fs::remove(data_dir() + "/exceptions.d/broken.yaml");
-  ASSERT_TRUE(within(std::chrono::seconds(10),
-                     [&] { return Json::parse(get(address(up) + "/healthz", status))->at("status").str() == "ok"; }));
+  ASSERT_TRUE(within(std::chrono::seconds(30), [&] { return health_of_rules() == "ok"; }));
 
   const Finished removed = quell(folder_, {"exception", "remove", name, "--data-dir", data_dir()});
   EXPECT_EQ(removed.status, 0) << removed.err;

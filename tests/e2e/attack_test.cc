@@ -1,10 +1,15 @@
 // An attack inside real containers is seen, told and contained: Docker, containerd, and a pod made through the CRI.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <sstream>
 
 #include "os/os.h"
 #include "quell_up.h"
@@ -37,6 +42,9 @@ class Attack : public ::testing::Test {
       if (std::filesystem::exists(std::string(mount) + "/cgroup.controllers"))
         std::filesystem::create_directories(mount + env->cgroup_root());
     start({});
+  }
+  void TearDown() override {
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
   void start(std::vector<std::string> more) {
     std::vector<std::string> arguments{"--scope",
@@ -144,6 +152,7 @@ class Attack : public ::testing::Test {
   static inline std::string why_not;
   static inline std::unique_ptr<ContainerEnv> env;
   std::unique_ptr<QuellUp> up;
+  std::string folder_;  // removed with what is in it
 };
 
 TEST_F(Attack, InDocker) {
@@ -177,12 +186,124 @@ TEST_F(Attack, InPod) {
   EXPECT_TRUE(env->remove_pod(*pod));
 }
 
-// What is recorded while it is evaluated gives the same detections again.
+/// `quell record` in a folder: what it writes is FOLDER/record.scap. It ends with the object.
+class Recorder {
+ public:
+  Recorder(const std::string& folder, const std::string& scope, const os::RuntimeSockets& sockets)
+      : log_(folder + "/record.log"), pid_(fork()) {
+    if (pid_ != 0) return;
+    if (std::freopen(log_.c_str(), "w", stderr) == nullptr) _exit(126);
+    execl(QUELL_BINARY, QUELL_BINARY, "record", "--scope", scope.c_str(), "--out", (folder + "/record.scap").c_str(),
+          "--events", "open,openat,openat2,execve,execveat,setuid,setgid", "--docker-socket", sockets.docker.c_str(),
+          "--containerd-socket", sockets.containerd.c_str(), nullptr);
+    _exit(127);
+  }
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  ~Recorder() { end(); }
+
+  std::string messages() const {
+    std::stringstream text;
+    text << std::ifstream(log_).rdbuf();
+    return text.str();
+  }
+  bool is_ready() const {
+    for (int i = 0; i < 300; ++i) {
+      if (messages().find("recording") != std::string::npos) return true;
+      usleep(100'000);
+    }
+    return false;
+  }
+  /// Its exit status.
+  int end() {
+    if (pid_ <= 0) return status_;
+    kill(pid_, SIGTERM);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+ private:
+  const std::string log_;
+  pid_t pid_;
+  int status_ = -1;
+};
+
+/// Asks for what a replay cannot look up any more.
+constexpr char kTellingRules[] = R"(
+- rule: Telling
+  desc: d
+  condition: evt.type in (open, openat, openat2) and fd.name = /etc/passwd and proc.name = cat
+  output: >
+    %proc.name %proc.pname %proc.cmdline %proc.exepath %user.name %user.homedir %user.shell %user.loginname %group.name
+    %container.id %container.full_id %container.name %container.image %container.image.repository %container.image.tag
+    %container.image.id %container.type %container.privileged %container.mounts %container.label.team %container.ip
+  priority: WARNING
+)";
+
+std::vector<Json> replay(const std::string& capture, const std::vector<std::string>& rules) {
+  std::vector<std::string> arguments{"detect", capture, "-o", "json", "--stats"};
+  for (const std::string& path : rules) arguments.insert(arguments.end(), {"--rules", path});
+  const CommandResult result = run_quell(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("losses: 0"), std::string::npos) << result.err;
+  std::vector<Json> out;
+  std::istringstream lines(result.out);
+  for (std::string line; std::getline(lines, line);) out.push_back(*Json::parse(line));
+  return out;
+}
+
+/// In the order of events: live, one that waits for its container is passed by others.
+std::vector<std::string> summaries(const std::vector<Json>& detections) {
+  std::vector<std::pair<uint64_t, std::string>> ordered;
+  for (const Json& json : detections) {
+    ordered.emplace_back(json.at("quell").at("kernel_ns").u64(),
+                         json.at("rule").str() + " " + json.at("output_fields").dump());
+  }
+  std::sort(ordered.begin(), ordered.end());
+  std::vector<std::string> out;
+  for (auto& [at, summary] : ordered) out.push_back(std::move(summary));
+  return out;
+}
+
+/// What two sensors that look at the same processes agree on: each has its own timestamps.
+std::vector<std::string> told(const std::vector<Json>& detections) {
+  std::vector<Json> ours;
+  for (const Json& json : detections)
+    if (json.at("rule").str() == "Telling") ours.push_back(json);
+  std::vector<std::string> out;
+  for (std::string& summary : summaries(ours)) {
+    const size_t time = summary.find("\"evt.time\":");
+    EXPECT_NE(time, std::string::npos) << summary;
+    out.push_back(summary.erase(time, summary.find(',', time) - time));
+  }
+  return out;
+}
+
+// What is recorded, while it is evaluated or by a recorder of its own, gives the same detections again: with the
+// container's metadata, which may have come after the events, and with the names of its users.
 TEST_F(Attack, RecordingReplaysToTheSameDetections) {
   up.reset();
-  ASSERT_NO_FATAL_FAILURE(start({"--record", "/var/tmp/quell-e2e-recorded.scap"}));
-  const auto id = env->run_docker({.name = "e2e-record", .command = {"/attacker", "wait"}});
+  char folder[] = "/var/tmp/quell-e2e-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  folder_ = folder;
+  const std::string& at = folder_;
+  std::ofstream(at + "/telling.yaml") << kTellingRules;
+  ASSERT_NO_FATAL_FAILURE(start({"--rules", at + "/telling.yaml", "--record", at + "/up.scap"}));
+  Recorder recorder(at, "cgroup:" + env->cgroup_root(), env->sockets());
+  ASSERT_TRUE(recorder.is_ready()) << recorder.messages();
+
+  const auto id = env->run_docker({.name = "e2e-record",
+                                   .command = {"/bin/sh", "-c", "cat /etc/passwd; exec /attacker wait"},
+                                   .labels = {{"team", "shop"}}});
   ASSERT_TRUE(id) << id.error().str();
+  ASSERT_TRUE(env->exec_docker(*id, {"/bin/su", "www-data", "-c", "cat /etc/passwd"}));
+  EXPECT_TRUE(up->wait_for([&](const Json& json) {
+    return json.at("rule").str() == "Telling" && json.at("output_fields").at("user.homedir").str() == "/var" &&
+           json.at("output_fields").at("user.name").str() == "www-data";
+  })) << "the container's www-data lives in another folder than the host's; "
+      << up->messages();
   ASSERT_TRUE(env->exec_docker(*id, {"/attacker", "read", "/etc/shadow"}));
   expect_detection(kPasswordRule, *id, "attacker");
   ASSERT_TRUE(env->exec_docker(*id, {"/attacker", "drop", "/attacker", "/tmp/dropped"}));
@@ -190,19 +311,15 @@ TEST_F(Attack, RecordingReplaysToTheSameDetections) {
   EXPECT_TRUE(env->remove_docker(*id));
   EXPECT_EQ(up->metric("quell_capture_lost_events_total"), 0.0);
   EXPECT_EQ(up->stop(), 0) << up->messages();
+  EXPECT_EQ(recorder.end(), 0) << recorder.messages();
 
-  const CommandResult replay = run_quell({"detect", "/var/tmp/quell-e2e-recorded.scap", "--rules",
-                                          QUELL_SOURCE_DIR "/content/rules", "-o", "json", "--stats"});
-  EXPECT_EQ(replay.exit_code, 0) << replay.err;
-  std::vector<std::string> live, replayed;
-  const auto summary = [](const Json& json) { return json.at("rule").str() + " " + json.at("output_fields").dump(); };
-  for (const SeenDetection& seen : up->all()) live.push_back(summary(seen.json));
-  std::istringstream lines(replay.out);
-  for (std::string line; std::getline(lines, line);) replayed.push_back(summary(*Json::parse(line)));
-  EXPECT_GE(live.size(), 2u);
-  EXPECT_NE(replay.err.find("losses: 0"), std::string::npos) << replay.err;
-  EXPECT_EQ(replayed, live) << replay.err;
-  std::filesystem::remove("/var/tmp/quell-e2e-recorded.scap");
+  std::vector<Json> live;
+  for (const SeenDetection& seen : up->all()) live.push_back(seen.json);
+  EXPECT_GE(told(live).size(), 2u);
+  EXPECT_GE(live.size(), 4u);
+  EXPECT_EQ(summaries(replay(at + "/up.scap", {QUELL_SOURCE_DIR "/content/rules", at + "/telling.yaml"})),
+            summaries(live));
+  EXPECT_EQ(told(replay(at + "/record.scap", {at + "/telling.yaml"})), told(live));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "fake_state.h"
 
 namespace quell::detect {
@@ -39,6 +40,32 @@ TEST(Output, ReplacesTokensGreedily) {
   EXPECT_EQ(render("%fd.name %fd.num"), "/etc/shadow -1");
   EXPECT_EQ(render("%toupper(proc.name)!"), "BASH!");
   EXPECT_EQ(render("%proc.name[x]"), "bash[x]") << "brackets after a field without argument are text";
+}
+
+TEST(Output, PayloadsCanBeBase64) {
+  FakeState state;
+  state.add(10, 0, "cat");
+  const std::string payload = std::string("a\0b\xff", 4) + std::string(2000, 'x');
+  FakeEvent event(EventBuilder(ev::SYSCALL_WRITE_X, 1, 10)
+                      .num<int64_t>(static_cast<int64_t>(payload.size()))
+                      .raw(payload.data(), payload.size())
+                      .num<int64_t>(1)
+                      .num<uint32_t>(static_cast<uint32_t>(payload.size()))
+                      .build(),
+                  state);
+  Arena arena;
+  const auto shown = [&](const char* text, bool as_base64) {
+    OutputTemplate out;
+    EXPECT_TRUE(OutputTemplate::parse(text, &out).empty());
+    std::vector<NamedValue> fields;
+    const std::string message = out.render({event.context, arena, nullptr, nullptr, as_base64}, &fields);
+    EXPECT_EQ(fields.size(), 1u);
+    EXPECT_EQ(std::get<std::string>(fields[0].second), message);
+    return message;
+  };
+  EXPECT_EQ(shown("%evt.buffer", false), printable(payload).substr(0, 1023));
+  EXPECT_EQ(shown("%evt.buffer", true), base64(payload.substr(0, 765))) << "what is cut can be decoded";
+  EXPECT_EQ(shown("%evt.arg.data", true), base64(payload));
 }
 
 TEST(Output, WidthCutsAndPads) {

@@ -53,6 +53,60 @@ Detection sample_detection() {
   return d;
 }
 
+std::vector<std::string> keys_of(const Json& json) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : *json.object()) keys.push_back(key);
+  return keys;
+}
+
+Json styled(const DetectionStyle& style) {
+  JsonWriter out;
+  write_detection(out, sample_detection(), style);
+  return *Json::parse(out.take());
+}
+
+TEST(DetectionJson, ShowsWhatTheStyleAsksFor) {
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(keys_of(styled({.has_output = false, .has_tags = false, .has_output_fields = false})),
+            (Keys{"hostname", "priority", "quell", "rule", "source", "time"}));
+  const Json with_message = styled({.has_message = true});
+  EXPECT_EQ(keys_of(with_message), (Keys{"hostname", "message", "output", "output_fields", "priority", "quell", "rule",
+                                         "source", "tags", "time"}));
+  EXPECT_EQ(with_message.at("message").str(), sample_detection().message);
+  EXPECT_EQ(with_message.at("output").str(), text_line(sample_detection()));
+  EXPECT_EQ(with_message.at("quell").dump(), styled({}).at("quell").dump());
+}
+
+TEST(DetectionJson, TimesCanBeIso8601) {
+  Detection d = sample_detection();
+  std::erase_if(d.output_fields, [](const auto& field) { return field.first == "evt.time"; });
+  const DetectionStyle style{.iso8601_time = true};
+  const std::string line = "2023-11-14T22:13:20.000000001+0000: Warning " + d.message;
+  EXPECT_EQ(text_line(d, style), line);
+  JsonWriter out;
+  write_detection(out, d, style);
+  const auto json = Json::parse(out.finished());
+  ASSERT_TRUE(json);
+  EXPECT_EQ(json->at("output").str(), line);
+  EXPECT_EQ(json->at("output_fields").at("evt.time.iso8601").u64(), d.kernel_ns) << "times are numbers";
+  EXPECT_EQ(json->at("output_fields").find("evt.time"), nullptr);
+}
+
+TEST(DetectionJson, AWriterIsUsedAgain) {
+  JsonWriter out;
+  write_detection(out, sample_detection());
+  const std::string first(out.finished());
+  out.clear();
+  Detection folded = sample_detection();
+  folded.folded = {2, folded.kernel_ns, folded.kernel_ns, "live:boot-1#79"};
+  folded.message += "\n\xff";
+  write_detection(out, folded);
+  EXPECT_EQ(out.finished(), detection_to_json(folded));
+  EXPECT_EQ(Json::parse(out.finished())->at("output").str().find("\xef\xbf\xbd | folded: 2 more until "),
+            text_line(folded).find("\xff | folded"));
+  EXPECT_EQ(first, detection_to_json(sample_detection()));
+}
+
 TEST(DetectionJson, HasTheKeysOfFalcoInAlphabeticalOrder) {
   const auto json = Json::parse(detection_to_json(sample_detection()));
   ASSERT_TRUE(json);

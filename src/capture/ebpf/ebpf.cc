@@ -129,6 +129,7 @@ class Sensor final : public LiveSource {
   SourceCounters counters() const override;
   Result<void> set_interest(const Interest& interest) override;
   std::vector<std::pair<EventCode, uint64_t>> losses() const override;
+  std::optional<Arrival> find_arrival(int64_t tid) const override { return arrivals_.find(tid); }
 
  private:
   Result<void> start(const EbpfOptions& options);
@@ -146,6 +147,7 @@ class Sensor final : public LiveSource {
   std::optional<NameTests> name_tests_;
   std::unique_ptr<RingReader> ring_;
   Snapshot snapshot_;
+  Arrivals arrivals_{256};
   int epoll_fd_ = -1;
   int cpus_ = 1;
   uint64_t coalesce_ns_ = 0;
@@ -323,7 +325,9 @@ size_t Sensor::take(EventBatch& batch) {
     }
     if (head.flags & kWireFault) ++faults_;
     const auto event = record.subspan(kWirePrefix, head.len);
-    if (head.flags & kWireOtherName) {
+    if (head.flags & kWireArrival) {
+      arrivals_.add(event, record.subspan(kWirePrefix + head.len));
+    } else if (head.flags & kWireOtherName) {
       append_with_true_name(batch, event, record.subspan(kWirePrefix + head.len), static_cast<uint16_t>(head.cpu));
     } else {
       batch.append(event, static_cast<uint16_t>(head.cpu));
@@ -343,11 +347,11 @@ Result<Pull> Sensor::fill(EventBatch& batch, uint64_t timeout_ns) {
       const timespec time{0, static_cast<long>(std::min<uint64_t>(pause, 999'999'999))};
       nanosleep(&time, nullptr);
     }
-    const size_t taken = take(batch);
+    take(batch);
     now = now_ns(CLOCK_MONOTONIC);
-    if (taken != 0) {
+    if (!batch.empty()) {  // not every record is an event
       last_drain_ns_ = now;
-      events_ += taken;
+      events_ += batch.size();
       return Pull::more;
     }
     if (now >= deadline) return Pull::more;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "capture/ebpf/arrivals.h"
 #include "capture/ebpf/scope.h"
 #include "capture/source.h"
 #include "model/event_schema.h"
@@ -48,6 +49,9 @@ class LiveSource : public EventSource {
   virtual Result<void> set_interest(const Interest& interest) = 0;
   /// Events lost because the ring was full, by event code; only codes that lost any.
   virtual std::vector<std::pair<EventCode, uint64_t>> losses() const = 0;
+  /// A process that was moved into the scope, as the kernel knew it then: for who is not in /proc any more. Nothing if
+  /// nobody came under this id; the last 256 are remembered. Same thread as fill().
+  virtual std::optional<Arrival> find_arrival(int64_t) const { return {}; }
 };
 
 /// Loads and attaches the sensor. fill() returns as soon as it has events and the ring is empty, so a long timeout

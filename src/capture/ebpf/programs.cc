@@ -50,6 +50,11 @@ bool kernel_finds_registers() {
          libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_get_current_task_btf, nullptr) == 1;
 }
 
+// With a scope that processes are moved into.
+bool sees_arrivals(const sensor_bpf& object) {
+  return object.rodata->scope_kind == kScopeCgroup || object.rodata->scope_kind == kScopeCgroupPids;
+}
+
 std::string program_name(const SyscallSpec& call) {
   return call.exit == ev::GENERIC_X ? "x_generic" : fmt::format("x_{}", call.name);
 }
@@ -100,6 +105,7 @@ Result<std::unique_ptr<Programs>> Programs::load(Attach attach, const Settings& 
   const auto& progs = object->progs;
   std::vector<bpf_program*> wanted{progs.on_fork, progs.on_exec, progs.on_exit, progs.whoami};
   if (!programs->is_singly()) wanted.push_back(progs.dispatch);
+  if (sees_arrivals(*object)) wanted.push_back(progs.on_arrival);
   QUELL_CHECK(programs->load_object(std::move(object), wanted));
   return programs;
 }
@@ -143,6 +149,7 @@ Result<void> Programs::attach_tasks() {
       {object.progs.on_exit, &object.links.on_exit},
   };
   if (!is_singly()) parts.emplace_back(object.progs.dispatch, &object.links.dispatch);
+  if (sees_arrivals(object)) parts.emplace_back(object.progs.on_arrival, &object.links.on_arrival);
   for (const auto& [program, link] : parts) {
     *link = bpf_program__attach(program);
     if (*link == nullptr) return load_error(errno, "attach the sensor to its tracepoints");

@@ -131,8 +131,7 @@ Result<void> CaptureFiles::take_stock() {
     }
   }
   if (error) return errno_error(error.value(), "cannot read the folder of captures", options_.folder);
-  std::sort(stored_.begin(), stored_.end(),
-            [](const Stored& a, const Stored& b) {
+  std::sort(stored_.begin(), stored_.end(), [](const Stored& a, const Stored& b) {
     return a.written_ns != b.written_ns ? a.written_ns < b.written_ns : a.id < b.id;
   });
   for (const Stored& one : stored_) counters_.bytes += one.bytes;
@@ -220,8 +219,8 @@ void CaptureFiles::write_chunk(const Job& job) {
     growing.events = *std::move(created);
   }
   std::vector<uint8_t>& pending = growing.events->pending();
-  const auto bytes = job.chunk->bytes();
-  pending.insert(pending.end(), bytes.begin(), bytes.end());
+  job.chunk->for_each_piece(
+      [&](std::span<const uint8_t> piece) { pending.insert(pending.end(), piece.begin(), piece.end()); });
   growing.status = growing.events->settle();
 }
 

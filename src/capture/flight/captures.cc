@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "capture/account_events.h"
 #include "capture/flight/active_capture.h"
 #include "capture/flight/recorder.h"
 
@@ -19,10 +20,10 @@ class BaseBuilder {
 
   void add(const Note& note) {
     snapshot_.threads.push_back(*note.thread);
-    if (note.fds.empty()) return;
+    if (note.fds.size() == 0) return;
     Snapshot::FdList& list = snapshot_.fd_lists.emplace_back();
     list.tid = note.thread->tid;
-    for (const auto& [number, fd] : note.fds) list.fds.emplace_back(number, *fd);
+    note.fds.for_each([&](int64_t number, const Fd& fd) { list.fds.emplace_back(number, fd); });
   }
   void skip(int64_t tid) { known_.emplace(tid, true); }
   bool take(int64_t tid) { return known_.emplace(tid, true).second; }
@@ -88,7 +89,7 @@ std::optional<FlightRecorder::Started> FlightRecorder::trigger(CaptureRef ref, u
   sink_.begin(capture.ref.id);
 
   const uint64_t from_ns = capture.ref.trigger_ns > limits_.before_ns ? capture.ref.trigger_ns - limits_.before_ns : 0;
-  capture.lost_before = ring.current().lost_before;
+  capture.lost_before = ring.open->lost_before;
   bool has_begun = false;
   for (const Segment& segment : ring.segments) {
     if (!has_begun && segment.last_ns < from_ns) continue;
@@ -120,7 +121,7 @@ void FlightRecorder::hand_over(ActiveCapture& capture, const Segment& segment) {
   for (const auto& [tid, note] : segment.notes) capture.base.try_emplace(tid, note);
   CaptureRef& ref = capture.ref;
   ref.is_base_complete = ref.is_base_complete && segment.has_all_notes;
-  if (ref.events == 0) ref.from_ns = segment.first_ns;
+  if (ref.events == 0) ref.from_ns = segment.chunk->first_ns();
   ref.to_ns = std::max(ref.to_ns, segment.last_ns);
   ref.events += segment.events;
   capture.bytes += segment.chunk->size();
@@ -149,7 +150,7 @@ void FlightRecorder::end(Ring& ring, std::string note) {
   const std::unique_ptr<ActiveCapture> capture = std::move(*found);
   active_.erase(found);
   ring.capture = nullptr;
-  if (is_unshared(ring)) hand_over(*capture, ring.current());
+  if (is_unshared(ring)) hand_over(*capture, *ring.open);
   ring.limit = 0;
   learn_container(*capture);
   CaptureRef& ref = capture->ref;
@@ -161,18 +162,8 @@ void FlightRecorder::end(Ring& ring, std::string note) {
   if (capture->container != nullptr)
     preface.push_back(
         EventBuilder(ev::CONTAINER_JSON_2_E, ref.from_ns, -1).text(tables_.describe(*capture->container)).build());
-  for (const User& user : capture->users)
-    preface.push_back(EventBuilder(ev::USER_ADDED_E, ref.from_ns, -1)
-                          .num(user.uid)
-                          .num(user.gid)
-                          .text(user.name)
-                          .text(user.home)
-                          .text(user.shell)
-                          .text(ring.id)
-                          .build());
-  for (const Group& group : capture->groups)
-    preface.push_back(
-        EventBuilder(ev::GROUP_ADDED_E, ref.from_ns, -1).num(group.gid).text(group.name).text(ring.id).build());
+  for (auto& account : account_events(ring.id, capture->users, capture->groups, ref.from_ns))
+    preface.push_back(std::move(account));
   sink_.finish(ref, base_of(*capture), std::move(preface));
 }
 

@@ -21,33 +21,6 @@ uint64_t next_serial() {
   return ++last;
 }
 
-/// What an event can mean beyond its own thread; most mean nothing.
-enum Kind : uint8_t {
-  kClone = 1,
-  kExec = 2,
-  kLineage = 4,  // descendants see it: it ends or renames a process
-};
-constexpr std::array<uint8_t, kEventCodeCount> kKinds = [] {
-  std::array<uint8_t, kEventCodeCount> kinds{};
-  for (const ev::Code code :
-       {ev::SYSCALL_CLONE_20_X, ev::SYSCALL_FORK_20_X, ev::SYSCALL_VFORK_20_X, ev::SYSCALL_CLONE3_X})
-    kinds[code] = kClone;
-  for (const ev::Code code : {ev::SYSCALL_EXECVE_19_X, ev::SYSCALL_EXECVEAT_X}) kinds[code] = kExec | kLineage;
-  for (const ev::Code code : {ev::PROCEXIT_1_E, ev::SYSCALL_PRCTL_X, ev::SYSCALL_SETSID_X}) kinds[code] = kLineage;
-  return kinds;
-}();
-
-/// True if applying the event can put its thread into another container: an exec in another cgroup, or a clone by which
-/// an unknown thread says who it is.
-bool can_move(const Event& event, const Thread& thread) {
-  if (thread.placeholder) return true;
-  if ((kKinds[event.code()] & kExec) == 0) return false;
-  static const auto kCgroups = static_cast<size_t>(event_spec(ev::SYSCALL_EXECVE_19_X).param_index("cgroups"));
-  const Param cgroups = event.param(kCgroups);
-  return !cgroups.empty() &&
-         thread.cgroups != std::string_view(reinterpret_cast<const char*>(cgroups.data), cgroups.len);
-}
-
 }  // namespace
 
 FlightRecorder::FlightRecorder(FlightLimits limits, Tables tables, CaptureSink& sink)
@@ -62,6 +35,18 @@ FlightRecorder::FlightRecorder(FlightLimits limits, Tables tables, CaptureSink& 
 
 FlightRecorder::~FlightRecorder() = default;
 
+std::array<uint8_t, kEventCodeCount> FlightRecorder::make_kinds() {
+  std::array<uint8_t, kEventCodeCount> kinds{};
+  for (const EventSpec& spec : kEventTable)
+    if (spec.source == EventClass::iter) kinds[spec.code] = kRead;
+  for (const ev::Code code :
+       {ev::SYSCALL_CLONE_20_X, ev::SYSCALL_FORK_20_X, ev::SYSCALL_VFORK_20_X, ev::SYSCALL_CLONE3_X})
+    kinds[code] = kClone;
+  for (const ev::Code code : {ev::SYSCALL_EXECVE_19_X, ev::SYSCALL_EXECVEAT_X}) kinds[code] = kExec | kLineage;
+  for (const ev::Code code : {ev::PROCEXIT_1_E, ev::SYSCALL_PRCTL_X, ev::SYSCALL_SETSID_X}) kinds[code] = kLineage;
+  return kinds;
+}
+
 void FlightRecorder::reset() {
   finish("the source of events started anew");
   rings_.clear();
@@ -71,13 +56,6 @@ void FlightRecorder::reset() {
   home_ = last_ring_ = nullptr;
   moving_.reset();
   counters_.bytes = 0;
-}
-
-Ring& FlightRecorder::ring_of(const ContainerSlot& slot) {
-  const uint32_t index = slot.flight_ring;
-  if (index != 0 && index < rings_.size() && rings_[index] != nullptr && rings_[index]->slot == &slot)
-    return *rings_[index];
-  return new_ring(slot);
 }
 
 Ring& FlightRecorder::new_ring(const ContainerSlot& slot) {
@@ -103,10 +81,21 @@ Ring& FlightRecorder::new_ring(const ContainerSlot& slot) {
   return *rings_[index];
 }
 
-void FlightRecorder::before(const Event& event, const Thread* thread) {
+/// True if applying the event can put its thread into another container: an exec in another cgroup, or a clone by which
+/// an unknown thread says who it is.
+bool FlightRecorder::can_move(const Event& event, const Thread& thread) const {
+  if (thread.placeholder) return true;
+  if ((kinds_[event.code()] & kExec) == 0) return false;
+  static const auto kCgroups = static_cast<size_t>(event_spec(ev::SYSCALL_EXECVE_19_X).param_index("cgroups"));
+  const Param cgroups = event.param(kCgroups);
+  return !cgroups.empty() &&
+         thread.cgroups != std::string_view(reinterpret_cast<const char*>(cgroups.data), cgroups.len);
+}
+
+void FlightRecorder::before_slowly(const Event& event, const Thread* thread) {
   home_ = nullptr;
-  if (moving_ != nullptr) moving_.reset();
-  if (thread == nullptr || event.spec().source == EventClass::iter) return;
+  moving_.reset();
+  if (thread == nullptr || kinds_[event.code()] == kRead) return;
   Ring& ring = ring_of(*thread->container);
   prepare(ring, event.ts_ns());
   note(ring, *thread);
@@ -114,7 +103,7 @@ void FlightRecorder::before(const Event& event, const Thread* thread) {
   home_ = &ring;
   if (can_move(event, *thread)) moving_ = make_note(*thread);
   // An exec ends the other threads of its process, which have no events of their own.
-  if ((kKinds[event.code()] & kExec) != 0 && thread->group().live_threads > 1 && event.param(0).i64() >= 0)
+  if ((kinds_[event.code()] & kExec) != 0 && thread->group().live_threads > 1 && event.param(0).i64() >= 0)
     tables_.for_each_thread([&](const Thread& other) {
       if (other.pid == thread->pid && other.container == thread->container) note(ring, other);
     });
@@ -128,11 +117,12 @@ void FlightRecorder::before(const Event& event, const Thread* thread) {
   }
 }
 
-void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state_only) {
+void FlightRecorder::after_slowly(const EventContext& context, uint16_t cpu, bool state_only) {
   const Event& event = *context.event;
   const Thread* thread = context.thread;
-  last_tid_ = event.tid();
-  if (event.spec().source == EventClass::iter) {
+  const uint8_t kind = kinds_[event.code()];
+  if (is_simple_) moving_.reset();  // an earlier event's
+  if (kind == kRead) {
     // A thread's state, read when its first event came: it will be noted as such.
     last_ring_ = nullptr;
     return;
@@ -144,7 +134,6 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
     return;
   }
   if (home_ != nullptr && home_->slot != thread->container) append(*home_, event, cpu, state_only);
-  const uint8_t kind = kKinds[event.code()];
   Ring& ring = ring_of(*thread->container);
   if (home_ == nullptr) {
     leave_out(ring, thread->tid, nullptr);
@@ -154,7 +143,7 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
   } else if (home_ != &ring) {
     leave_out(ring, thread->tid, moving_);
     prepare(ring, event.ts_ns());
-    if (moving_ != nullptr) ring.current().notes.try_emplace(thread->tid, moving_);
+    if (moving_ != nullptr) ring.open->notes.try_emplace(thread->tid, moving_);
     note(ring, *thread);
   }
   append(ring, event, cpu, state_only);
@@ -178,7 +167,7 @@ void FlightRecorder::after(const EventContext& context, uint16_t cpu, bool state
 }
 
 const std::vector<uint32_t>* FlightRecorder::foreign_rings(const Event& event) const {
-  if ((kKinds[event.code()] & kLineage) == 0) return nullptr;
+  if ((kinds_[event.code()] & kLineage) == 0) return nullptr;
   const auto found = foreign_.find(event.tid());
   return found == foreign_.end() ? nullptr : &found->second;
 }
@@ -197,16 +186,9 @@ Ring& FlightRecorder::ring_of_meta(const EventContext& context) {
   return ring_of(slot != nullptr ? *slot : *tables_.view->container("host"));
 }
 
-void FlightRecorder::append(Ring& ring, const Event& event, uint16_t cpu, bool state_only) {
-  Segment& segment = ring.current();
-  const size_t grown = segment.chunk->append_event(event.bytes(), cpu, state_only);
-  if (segment.events++ == 0) segment.first_ns = event.ts_ns();
-  segment.last_ns = std::max(segment.last_ns, event.ts_ns());
-  ++counters_.events_kept;
-  last_ring_ = &ring;
-  if (grown == 0) return;
-  ring.bytes += grown;
-  counters_.bytes += grown;
+void FlightRecorder::account_for(Ring& ring, size_t bytes) {
+  ring.bytes += bytes;
+  counters_.bytes += bytes;
   bound_total(ring);
 }
 
@@ -215,12 +197,12 @@ void FlightRecorder::append(Ring& ring, const Event& event, uint16_t cpu, bool s
 /// The event at hand brings a thread into the container, and has been applied. A capture that ends before it must not
 /// take the thread from the tables of now for one that was always there.
 void FlightRecorder::leave_out(Ring& ring, int64_t tid, const std::shared_ptr<const Note>& before) {
-  if (ring.capture == nullptr || ring.segments.empty() || ring.current().notes.contains(tid)) return;
+  if (ring.capture == nullptr || ring.segments.empty() || ring.open->notes.contains(tid)) return;
   ring.capture->base.try_emplace(tid, before);
 }
 
 void FlightRecorder::note_slowly(Ring& ring, const Thread& thread) {
-  Segment& segment = ring.current();
+  Segment& segment = *ring.open;
   thread.noted_in = segment.serial;
   const size_t before = segment.note_bytes;
   note_thread(thread, segment, ring.segments, note_limit_);
@@ -231,13 +213,13 @@ void FlightRecorder::note_slowly(Ring& ring, const Thread& thread) {
 }
 
 void FlightRecorder::note_born(Ring& ring, const Thread& thread) {
-  ring.current().notes.try_emplace(thread.tid, nullptr);
-  thread.noted_in = ring.current().serial;
+  ring.open->notes.try_emplace(thread.tid, nullptr);
+  thread.noted_in = ring.open->serial;
 }
 
 /// `thread` and its ancestors, which other rings tell about: here is said what this container's threads descend from.
 void FlightRecorder::note_foreign(Ring& ring, const Thread* thread) {
-  Segment& segment = ring.current();
+  Segment& segment = *ring.open;
   for (int depth = 0; thread != nullptr && depth < kMaxAncestors; ++depth) {
     if (segment.notes.contains(thread->tid)) return;
     const size_t before = segment.note_bytes;
@@ -264,27 +246,25 @@ void FlightRecorder::make_room(Ring& ring, uint64_t ts_ns) {
   if (ring.capture != nullptr && ts_ns > ring.capture->until_ns) {
     end(ring, {});
   } else if (ring.capture != nullptr && is_unshared(ring)) {
-    hand_over(*ring.capture, ring.current());
+    hand_over(*ring.capture, *ring.open);
     if (!ring.capture->cut.empty()) end(ring, ring.capture->cut);
   }
   begin_segment(ring, ts_ns);
 }
 
 void FlightRecorder::begin_segment(Ring& ring, uint64_t ts_ns) {
-  if (ring.segments.empty() || ring.current().events > 0) {
+  if (ring.segments.empty() || ring.open->events > 0) {
     drop_aged(ring, ts_ns);
     while (!ring.segments.empty() && ring.bytes + segment_bytes_ > limits_.ring_bytes)
       drop_oldest(ring, counters_.events_dropped_ring);
     Segment& segment = ring.segments.emplace_back();
+    ring.open = &segment;
     segment.serial = next_serial();
-    segment.chunk = spare_ != nullptr ? std::move(spare_) : std::make_shared<Chunk>();
-    spare_.reset();
+    segment.chunk = std::make_shared<Chunk>();
     segment.lost_before = lost_total_;
-    ring.bytes += segment.bytes();
-    counters_.bytes += segment.bytes();
-    bound_total(ring);
+    account_for(ring, segment.bytes());
   }
-  // A little below a power of two: the last event then does not double the chunk.
+  // A little less than what was made room for, because the last event goes beyond it.
   ring.limit = segment_bytes_ - segment_bytes_ / 16;
   ring.limit_ns = ts_ns + segment_ns_;
   if (ring.capture != nullptr) ring.limit_ns = std::min(ring.limit_ns, ring.capture->until_ns + 1);
@@ -296,14 +276,8 @@ void FlightRecorder::drop_oldest(Ring& ring, uint64_t& counter) {
   if (!oldest.has_all_notes) ++counters_.segments_without_state;
   ring.bytes -= oldest.bytes();
   counters_.bytes -= oldest.bytes();
-  // Nobody else holds it: the next segment need not grow from nothing.
-  if (spare_ == nullptr && oldest.chunk.use_count() == 1 && oldest.chunk->capacity() == segment_bytes_) {
-    spare_ = std::move(oldest.chunk);
-    spare_->clear();
-    ring.segments.pop_front();
-    return;
-  }
   ring.segments.pop_front();
+  if (ring.segments.empty()) ring.open = nullptr;
 }
 
 void FlightRecorder::drop_aged(Ring& ring, uint64_t now_ns) {

@@ -8,6 +8,8 @@
 //
 // All on the engine thread. Nothing here touches a disk: chunks of finished event blocks and, at the end of a capture,
 // the tables as they stood before its first event go to a CaptureSink.
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -73,9 +75,28 @@ class FlightRecorder {
   /// Everything known is void: the source has started anew.
   void reset();
   /// Before `event` is applied. `thread`: the entry of its tid, null if there is none yet.
-  void before(const Event& event, const Thread* thread);
+  void before(const Event& event, const Thread* thread) {
+    // Most events mean nothing beyond their own thread, which has been noted in the open segment already.
+    if (thread != nullptr && kinds_[event.code()] == kPlain && !thread->placeholder) {
+      Ring* const ring = known_ring(*thread->container);
+      if (ring != nullptr && ring->has_room(event.ts_ns()) && thread->noted_in == ring->open->serial &&
+          thread->group().noted_in == ring->open->serial) {
+        home_ = ring;
+        is_simple_ = true;
+        return;
+      }
+    }
+    is_simple_ = false;
+    before_slowly(event, thread);
+  }
   /// After it was applied and before the next one is.
-  void after(const EventContext& context, uint16_t cpu, bool state_only);
+  void after(const EventContext& context, uint16_t cpu, bool state_only) {
+    last_tid_ = context.event->tid();
+    if (is_simple_ && (context.thread == nullptr || context.thread->container == home_->slot))
+      append(*home_, *context.event, cpu, state_only);
+    else
+      after_slowly(context, cpu, state_only);
+  }
 
   struct Started {
     CaptureRef ref;  // state recording
@@ -97,18 +118,39 @@ class FlightRecorder {
   FlightCounters counters() const;
 
  private:
-  Ring& ring_of(const ContainerSlot& slot);
+  /// What an event can mean beyond its own thread.
+  enum Kind : uint8_t {
+    kPlain = 0,
+    kClone = 1,
+    kExec = 2,
+    kLineage = 4,  // descendants see it: it ends or renames a process
+    kRead = 8,     // tells of a thread what was read when its first event came
+  };
+  static std::array<uint8_t, kEventCodeCount> make_kinds();
+
+  void before_slowly(const Event& event, const Thread* thread);
+  void after_slowly(const EventContext& context, uint16_t cpu, bool state_only);
+  bool can_move(const Event& event, const Thread& thread) const;
+  /// Null if it has none yet.
+  Ring* known_ring(const ContainerSlot& slot) const {
+    const uint32_t index = slot.flight_ring;
+    Ring* const ring = index < rings_.size() ? rings_[index].get() : nullptr;
+    return ring != nullptr && ring->slot == &slot ? ring : nullptr;
+  }
+  Ring& ring_of(const ContainerSlot& slot) {
+    Ring* const known = known_ring(slot);
+    return known != nullptr ? *known : new_ring(slot);
+  }
   Ring& new_ring(const ContainerSlot& slot);
   void prepare(Ring& ring, uint64_t ts_ns) {
-    if (!ring.segments.empty() && ring.current().chunk->size() < ring.limit && ts_ns < ring.limit_ns) return;
-    make_room(ring, ts_ns);
+    if (!ring.has_room(ts_ns)) make_room(ring, ts_ns);
   }
-  /// The current segment is this thread's alone: after a trigger, others read it.
-  static bool is_unshared(const Ring& ring) { return !ring.segments.empty() && ring.limit > 0; }
+  /// The open segment is this thread's alone: after a trigger, others read it.
+  static bool is_unshared(const Ring& ring) { return ring.open != nullptr && ring.limit > 0; }
   void make_room(Ring& ring, uint64_t ts_ns);
   void begin_segment(Ring& ring, uint64_t ts_ns);
   void note(Ring& ring, const Thread& thread) {
-    if (thread.noted_in != ring.current().serial) note_slowly(ring, thread);
+    if (thread.noted_in != ring.open->serial) note_slowly(ring, thread);
   }
   void note_slowly(Ring& ring, const Thread& thread);
   void leave_out(Ring& ring, int64_t tid, const std::shared_ptr<const Note>& before);
@@ -118,7 +160,17 @@ class FlightRecorder {
   /// The other rings that an event belongs to, because it ends or renames an ancestor of theirs; null if there are
   /// none.
   const std::vector<uint32_t>* foreign_rings(const Event& event) const;
-  void append(Ring& ring, const Event& event, uint16_t cpu, bool state_only);
+  void append(Ring& ring, const Event& event, uint16_t cpu, bool state_only) {
+    Segment& segment = *ring.open;
+    const size_t grown = segment.chunk->append_event(event.bytes(), cpu, state_only);
+    ++segment.events;
+    if (event.ts_ns() > segment.last_ns) segment.last_ns = event.ts_ns();
+    ++counters_.events_kept;
+    last_ring_ = &ring;
+    if (grown > 0) account_for(ring, grown);
+  }
+  /// The ring occupies this much more.
+  void account_for(Ring& ring, size_t bytes);
   Ring& ring_of_meta(const EventContext& context);
   void drop_oldest(Ring& ring, uint64_t& counter);
   void drop_aged(Ring& ring, uint64_t now_ns);
@@ -131,6 +183,7 @@ class FlightRecorder {
   void end(Ring& ring, std::string note);
   Snapshot base_of(const ActiveCapture& capture) const;
 
+  const std::array<uint8_t, kEventCodeCount> kinds_ = make_kinds();  // by code
   const FlightLimits limits_;
   const size_t segment_bytes_;
   const size_t note_limit_;  // per segment
@@ -140,10 +193,10 @@ class FlightRecorder {
   std::vector<std::unique_ptr<Ring>> rings_;  // by ContainerSlot::flight_ring; 0 is nobody's
   std::vector<uint32_t> free_rings_;
   std::vector<std::unique_ptr<ActiveCapture>> active_;
-  std::shared_ptr<Chunk> spare_;
 
   // Of the event between before() and after().
   Ring* home_ = nullptr;
+  bool is_simple_ = false;  // it goes into home_, unless its thread has turned out to be elsewhere
   std::shared_ptr<const Note> moving_;
   Ring* last_ring_ = nullptr;
   int64_t last_tid_ = -1;

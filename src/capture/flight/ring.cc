@@ -6,7 +6,7 @@
 namespace quell::capture::flight {
 namespace {
 
-constexpr size_t kFirstCapacity = 4 << 10;
+constexpr size_t kFirstPiece = 4 << 10, kLargestPiece = 64 << 10;
 
 size_t heap_bytes(const Thread& t) {
   size_t bytes = 0;
@@ -35,24 +35,24 @@ std::shared_ptr<Note> note_of(const Thread& thread, std::shared_ptr<const Thread
   }
   note->thread = std::move(known);
   if (thread.fds && thread.fds->size() > 0) {
-    note->fds.reserve(thread.fds->size());
     // The table's entries are immutable: sharing them costs a pointer each.
-    thread.fds->for_each(
-        [&](int64_t number, const Fd&) { note->fds.emplace_back(number, thread.fds->find_ptr(number)); });
-    note->bytes += note->fds.size() * sizeof(note->fds[0]);
+    note->fds = *thread.fds;
+    note->bytes += note->fds.size() * (sizeof(int64_t) + sizeof(FdPtr));
   }
   return note;
 }
 
 }  // namespace
 
-size_t Chunk::grow(size_t need) {
-  const size_t before = capacity_;
-  capacity_ = std::max(kFirstCapacity, std::bit_ceil(need));
-  std::unique_ptr<uint8_t[]> larger(new uint8_t[capacity_]);
-  if (size_ > 0) std::memcpy(larger.get(), data_.get(), size_);
-  data_ = std::move(larger);
-  return capacity_ - before;
+size_t Chunk::add_piece(size_t need) {
+  // A container in which little happens takes little.
+  const size_t size = std::max(need, std::clamp(std::bit_floor(capacity_), kFirstPiece, kLargestPiece));
+  if (!pieces_.empty()) pieces_.back().end = end_;
+  auto& piece = pieces_.emplace_back(Piece{std::make_unique_for_overwrite<uint8_t[]>(size), nullptr});
+  end_ = piece.data.get();
+  limit_ = end_ + size;
+  capacity_ += size;
+  return size;
 }
 
 std::shared_ptr<const Note> make_note(const Thread& thread) { return note_of(thread, nullptr); }

@@ -22,28 +22,43 @@
 
 namespace quell::capture::flight {
 
-/// Event blocks back to back. Grows without touching what it has not written. Immutable once its segment is closed:
-/// then other threads may read it.
+/// Event blocks of a capture back to back, in pieces of memory: growing moves nothing and touches nothing that is not
+/// written. Immutable once its segment is closed: then other threads may read it.
 class Chunk {
  public:
-  std::span<const uint8_t> bytes() const { return {data_.get(), size_}; }
   size_t size() const { return size_; }
   size_t capacity() const { return capacity_; }
-  void clear() { size_ = 0; }
+  /// The time of the first event; there is one.
+  uint64_t first_ns() const { return scap::event_block_ns(pieces_.front().data.get()); }
+  /// What is there, piece after piece; each holds whole event blocks.
+  template <typename Visit>
+  void for_each_piece(Visit&& visit) const {
+    for (const Piece& piece : pieces_) {
+      const uint8_t* const end = &piece == &pieces_.back() ? end_ : piece.end;
+      visit(std::span<const uint8_t>(piece.data.get(), end));
+    }
+  }
 
   /// Returns by how much the capacity grew.
   size_t append_event(std::span<const uint8_t> event, uint16_t cpu, bool state_only) {
     const size_t need = scap::event_block_size(event.size(), state_only);
-    const size_t grown = size_ + need > capacity_ ? grow(size_ + need) : 0;
-    scap::put_event_block(event, cpu, state_only, data_.get() + size_);
+    const size_t grown = static_cast<size_t>(limit_ - end_) < need ? add_piece(need) : 0;
+    scap::put_event_block(event, cpu, state_only, end_);
+    end_ += need;
     size_ += need;
     return grown;
   }
 
  private:
-  size_t grow(size_t need);
+  struct Piece {
+    std::unique_ptr<uint8_t[]> data;
+    const uint8_t* end = nullptr;  // of all but the last one
+  };
+  size_t add_piece(size_t need);
 
-  std::unique_ptr<uint8_t[]> data_;
+  std::vector<Piece> pieces_;
+  uint8_t* end_ = nullptr;  // of what is written in the last piece
+  uint8_t* limit_ = nullptr;
   size_t size_ = 0, capacity_ = 0;
 };
 
@@ -51,7 +66,7 @@ class Chunk {
 struct Note {
   std::shared_ptr<const Thread> thread;  // without links
   uint32_t version = 0;                  // Thread::version of the original
-  std::vector<std::pair<int64_t, FdPtr>> fds;
+  FdTable fds;
   size_t bytes = 0;  // roughly what it occupies
 };
 /// By tid. Null: made by an event of this segment, so that there was nothing before.
@@ -62,7 +77,7 @@ struct Segment {
   std::shared_ptr<Chunk> chunk;
   Notes notes;
   size_t note_bytes = 0;
-  uint64_t first_ns = 0, last_ns = 0;
+  uint64_t last_ns = 0;
   uint64_t events = 0;
   uint64_t lost_before = 0;  // events that the machine had lost in all when it began
   bool has_all_notes = true;
@@ -78,12 +93,14 @@ struct Ring {
   const ContainerSlot* slot = nullptr;  // whose; only to be compared: the container may be gone
   uint32_t index = 0;
   std::deque<Segment> segments;
+  Segment* open = nullptr;  // the last one, which is being written; null if there is none
   size_t bytes = 0;
   size_t limit = 0;       // when the last segment has grown to this, and
   uint64_t limit_ns = 0;  // at this time, another one begins
   ActiveCapture* capture = nullptr;
 
-  Segment& current() { return segments.back(); }
+  /// True if an event of this time goes into the open segment.
+  bool has_room(uint64_t ts_ns) const { return open != nullptr && open->chunk->size() < limit && ts_ns < limit_ns; }
 };
 
 /// Notes the state of `thread` in `into`, the last of `segments`, unless it is there already. Texts are shared with an

@@ -6,8 +6,6 @@
 
 namespace quell::capture::scenario {
 
-inline constexpr uint64_t kAllCapabilities = (uint64_t{1} << 41) - 1;
-
 /// From thread.cap_permitted and thread.cap_effective of `map`: names joined with '|', ALL or NONE. One of them says
 /// the other, too; without either root has all and everybody else none. Requires the thread's uid. Errors:
 /// invalid_argument at the node, with the nearest name.

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "capture/scenario/capabilities.h"
 #include "capture/scenario/scenario.h"
+#include "model/capabilities.h"
 
 namespace quell::capture::scenario {
 namespace {

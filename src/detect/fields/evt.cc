@@ -1,6 +1,8 @@
 // evt.*, syscall.type: the event itself.
+#include <cstring>
 #include <ctime>
 
+#include "base/moment.h"
 #include "base/text.h"
 #include "detect/fields/event_params.h"
 #include "detect/fields/helpers.h"
@@ -10,22 +12,19 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
 
-std::string local_time(uint64_t ns, const char* format, bool with_fraction) {
-  const auto seconds = static_cast<time_t>(ns / kSecond);
-  tm parts{};
-  localtime_r(&seconds, &parts);
+std::string local_text(uint64_t ns, const char* format, bool with_fraction) {
+  const tm parts = local_time(static_cast<time_t>(ns / kSecond));
   char text[48];
   std::strftime(text, sizeof text, format, &parts);
   return with_fraction ? fmt::format("{}.{:09}", text, ns % kSecond) : text;
 }
 
 Value iso8601(const Extract& x, const FieldArg&) {
-  const auto seconds = static_cast<time_t>(x.event().ts_ns() / kSecond);
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[48];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  return format_in(x, "{}.{:09}+0000", text, x.event().ts_ns() % kSecond);
+  constexpr std::string_view kZone = "+0000";
+  char text[kIso8601Length - 1 + kZone.size()];
+  write_iso8601_utc(x.event().ts_ns(), text);
+  std::memcpy(text + kIso8601Length - 1, kZone.data(), kZone.size());
+  return text_in(x, {text, sizeof text});
 }
 
 // What rules call the event: generic events are known by their system call, async events by their own name.
@@ -283,14 +282,14 @@ Value zero(const Extract&, const FieldArg&) { return Value::number(0); }
 constexpr FieldSpec kFields[] = {
     {.name = "evt.num", .type = Type::uint64, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.context.number); },
      .doc = "Running number of the event; the first is 1.", .example = "evt.num >= 0"},
-    {.name = "evt.time", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", true)); },
+    {.name = "evt.time", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_text(x.event().ts_ns(), "%H:%M:%S", true)); },
      .json = timestamp, .doc = "Local time of day with nanoseconds; a number (ns since the epoch) in JSON.", .example = "evt.time startswith \"03:\""},
-    {.name = "evt.time.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", false)); },
+    {.name = "evt.time.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_text(x.event().ts_ns(), "%H:%M:%S", false)); },
      .json = timestamp, .doc = "Local time of day.", .example = "evt.time.s = \"10:20:30\""},
     {.name = "evt.time.iso8601", .get = iso8601, .json = timestamp, .doc = "UTC date and time with nanoseconds, ISO 8601.", .example = "evt.time.iso8601 startswith 2024-05-01"},
-    {.name = "evt.datetime", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%Y-%m-%d %H:%M:%S", true)); },
+    {.name = "evt.datetime", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_text(x.event().ts_ns(), "%Y-%m-%d %H:%M:%S", true)); },
      .json = timestamp, .doc = "Local date and time with nanoseconds.", .example = "evt.datetime startswith 2024-05-01"},
-    {.name = "evt.datetime.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%Y-%m-%d %H:%M:%S", false)); },
+    {.name = "evt.datetime.s", .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_text(x.event().ts_ns(), "%Y-%m-%d %H:%M:%S", false)); },
      .json = timestamp, .doc = "Local date and time.", .example = "evt.datetime.s = \"2024-05-01 10:20:30\""},
     {.name = "evt.rawtime", .type = Type::abstime, .get = [](const Extract& x, const FieldArg&) { return Value::number(x.event().ts_ns()); },
      .doc = "Timestamp in ns since the epoch.", .example = "evt.rawtime > 1714558830000000000"},
@@ -363,7 +362,7 @@ constexpr FieldSpec kFields[] = {
     {.name = "evt.latency.quantized", .type = Type::uint64, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.latency.quantized = 0"},
     {.name = "evt.latency.human", .flags = kDeprecated, .get = [](const Extract&, const FieldArg&) { return Value::text("0ns"); }, .doc = "Always 0ns. Deprecated.", .example = "evt.latency.human = 0ns"},
     {.name = "evt.wait_latency", .type = Type::reltime, .flags = kDeprecated, .get = zero, .doc = "Always 0. Deprecated.", .example = "evt.wait_latency = 0"},
-    {.name = "evt.outputtime", .flags = kOutputOnly, .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_time(x.event().ts_ns(), "%H:%M:%S", true)); }, .json = timestamp,
+    {.name = "evt.outputtime", .flags = kOutputOnly, .get = [](const Extract& x, const FieldArg&) { return text_in(x, local_text(x.event().ts_ns(), "%H:%M:%S", true)); }, .json = timestamp,
      .doc = "The time in front of text detections: local time of day with nanoseconds.", .example = "%evt.outputtime"},
     {.name = "evt.count", .type = Type::uint32, .get = [](const Extract&, const FieldArg&) { return Value::number(1); }, .doc = "Always 1.", .example = "evt.count = 1"},
     {.name = "evt.count.error", .type = Type::uint32, .get = error_count<Errors::any>, .doc = "1 if the call failed, 0 if not.", .example = "evt.count.error = 1", .events = "system calls with a return value"},

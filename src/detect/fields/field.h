@@ -68,6 +68,7 @@ struct Extract {
   Arena& arena;
   FieldMemory* memory = nullptr;         // null: every event is the first that is looked at
   const DomainTable* domains = nullptr;  // for the names of addresses in outputs; null: none is known
+  bool buffers_as_base64 = false;        // in outputs
   const Event& event() const { return *context.event; }
   const Thread* thread() const { return context.thread; }
 };

@@ -2,16 +2,12 @@
 // numbers).
 #include <ctime>
 
+#include "base/moment.h"
 #include "base/text.h"
 #include "detect/fields/helpers.h"
 
 namespace quell::detect {
 namespace {
-
-struct ParamText {
-  std::string raw;
-  std::string resolved;
-};
 
 std::string number_text(const Param& param, PrintFormat format, bool is_signed) {
   switch (format) {
@@ -21,16 +17,10 @@ std::string number_text(const Param& param, PrintFormat format, bool is_signed) 
   }
 }
 
-std::string printable(std::string_view bytes) {
-  std::string out(bytes);
-  for (char& c : out)
-    if (static_cast<uint8_t>(c) < 0x20 || static_cast<uint8_t>(c) > 0x7E) c = '.';
-  return out;
-}
-
 // Names of the bits, from the top of the table; a zero value only if the table names it.
 std::string flag_names(FlagTable table, uint32_t value) {
   std::string out;
+  out.reserve(96);
   uint32_t left = value;
   for (const FlagName& flag : table) {
     const bool set = flag.value != 0 ? (left & flag.value) == flag.value : value == 0;
@@ -40,6 +30,20 @@ std::string flag_names(FlagTable table, uint32_t value) {
     left &= ~flag.value;
   }
   return out;
+}
+
+/// The same without looking them up again each time: rules ask for them with most events, and few sets are common.
+/// Valid until the next call.
+std::string_view common_flag_names(FlagTable table, uint32_t value) {
+  struct Known {
+    const FlagName* table = nullptr;
+    uint32_t value = 0;
+    std::string names;
+  };
+  thread_local std::array<Known, 64> kept;
+  Known& known = kept[(value ^ value >> 6 ^ reinterpret_cast<uintptr_t>(table.data()) >> 5) % kept.size()];
+  if (known.table != table.data() || known.value != value) known = {table.data(), value, flag_names(table, value)};
+  return known.names;
 }
 
 std::string enum_names(FlagTable table, uint32_t value) {
@@ -116,10 +120,8 @@ std::string fdlist_text(const Extract& x, std::span<const uint8_t> bytes) {
   return out;
 }
 
-ParamText render(const Extract& x, size_t index, const ParamSpec& spec, const Param& param);
-
-// A dyn parameter: the first byte selects the variant.
-ParamText render_dyn(const Extract& x, size_t index, const ParamSpec& spec, const Param& param) {
+/// A dyn parameter: the first byte selects the variant. None that is known: type none.
+ParamSpec variant_of(const ParamSpec& spec, const Param& param) {
   static constexpr ParamType kSockopt[] = {ParamType::bytebuf, ParamType::errno_, ParamType::uint32, ParamType::uint64,
                                            ParamType::reltime};
   static constexpr ParamType kPtrace[] = {ParamType::uint64, ParamType::sigtype};
@@ -133,12 +135,69 @@ ParamText render_dyn(const Extract& x, size_t index, const ParamSpec& spec, cons
     case DynTable::keyctl: variants = kKeyctl; break;
     case DynTable::none: break;
   }
-  if (param.data[0] >= variants.size()) return {"NULL", ""};
-  const ParamSpec variant{spec.name, variants[param.data[0]], spec.format, {}, DynTable::none, -1};
-  return render(x, index, variant, {param.data + 1, param.len - 1});
+  const ParamType type = param.data[0] < variants.size() ? variants[param.data[0]] : ParamType::none;
+  return {spec.name, type, spec.format, {}, DynTable::none, -1};
+}
+Param without_selector(const Param& param) { return {param.data + 1, param.len - 1}; }
+
+/// The names that a number stands for, or the whole of a relative path. Empty where the raw text is all there is.
+std::string resolved_text(const Extract& x, const ParamSpec& spec, const Param& param) {
+  if (param.empty()) return {};
+  switch (spec.type) {
+    case ParamType::errno_: return param.i64() < 0 ? std::string(errno_name(-param.i64())) : std::string();
+    case ParamType::fd:
+    case ParamType::fd32: return fd_label(x, param.i64());
+    case ParamType::pid:
+    case ParamType::pid32: {
+      const Thread* thread = x.context.state == nullptr ? nullptr : x.context.state->thread(param.i64());
+      return thread == nullptr ? std::string() : thread->comm;
+    }
+    case ParamType::fspath:
+    case ParamType::fsrelpath: {
+      const std::string_view path = param.text();
+      if (path.empty() || path[0] == '/' || x.thread() == nullptr) return {};
+      const int64_t dirfd = spec.type == ParamType::fsrelpath && spec.dirfd_param >= 0
+                                ? x.event().param(static_cast<size_t>(spec.dirfd_param)).i64()
+                                : -100;
+      return absolute_path(directory_of(x, dirfd), path);
+    }
+    case ParamType::dyn: {
+      const ParamSpec variant = variant_of(spec, param);
+      return resolved_text(x, variant, without_selector(param));
+    }
+    case ParamType::flags8:
+    case ParamType::flags16:
+    case ParamType::flags32:
+    case ParamType::mode: return flag_names(spec.flags, static_cast<uint32_t>(param.u64()));
+    case ParamType::enumflags8:
+    case ParamType::enumflags16:
+    case ParamType::enumflags32: return enum_names(spec.flags, static_cast<uint32_t>(param.u64()));
+    case ParamType::uid:
+    case ParamType::gid: {
+      const auto id = static_cast<uint32_t>(param.u64());
+      if (id == UINT32_MAX) return "<NONE>";
+      if (x.thread() != nullptr && x.thread()->container != nullptr && x.context.state != nullptr) {
+        if (spec.type == ParamType::uid) {
+          if (const User* user = x.context.state->user(*x.thread()->container, id)) return user->name;
+        } else if (const Group* group = x.context.state->group(*x.thread()->container, id)) {
+          return group->name;
+        }
+        if (id == 0) return "root";
+      }
+      return "<NA>";
+    }
+    case ParamType::sigtype: return std::string(signal_name(param.i64()));
+    case ParamType::syscallid: {
+      const SyscallSpec* call = syscall_by_code(static_cast<uint32_t>(param.u64()));
+      return call == nullptr ? std::string() : std::string(call->name);
+    }
+    case ParamType::reltime:
+      return param.u64() == UINT64_MAX ? std::string() : fmt::format("{:g}s", static_cast<double>(param.u64()) / 1e9);
+    default: return {};
+  }
 }
 
-ParamText render(const Extract& x, size_t index, const ParamSpec& spec, const Param& param) {
+std::string raw_text(const Extract& x, const ParamSpec& spec, const Param& param) {
   if (param.empty()) {
     switch (spec.type) {
       case ParamType::bytebuf:
@@ -147,8 +206,8 @@ ParamText render(const Extract& x, size_t index, const ParamSpec& spec, const Pa
       case ParamType::fdlist:
       case ParamType::charbufarray:
       case ParamType::charbuf_pair_array:
-      case ParamType::dyn: return {"NULL", ""};
-      default: return {"<NA>", ""};
+      case ParamType::dyn: return "NULL";
+      default: return "<NA>";
     }
   }
   switch (spec.type) {
@@ -156,7 +215,7 @@ ParamText render(const Extract& x, size_t index, const ParamSpec& spec, const Pa
     case ParamType::int8:
     case ParamType::int16:
     case ParamType::int32:
-    case ParamType::int64: return {number_text(param, spec.format, true), ""};
+    case ParamType::int64: return number_text(param, spec.format, true);
     case ParamType::uint8:
     case ParamType::uint16:
     case ParamType::uint32:
@@ -164,103 +223,79 @@ ParamText render(const Extract& x, size_t index, const ParamSpec& spec, const Pa
     case ParamType::port:
     case ParamType::sigset:
     case ParamType::l4proto:
-    case ParamType::sockfamily: return {number_text(param, spec.format, false), ""};
-    case ParamType::double_: return {fmt::format("{:.1f}", param.len == 8 ? load<double>(param.data) : 0.0), ""};
-    case ParamType::bool_: return {param.u64() != 0 ? "true" : "false", ""};
-    case ParamType::errno_: {
-      const int64_t value = param.i64();
-      return {std::to_string(value), value < 0 ? std::string(errno_name(-value)) : std::string()};
-    }
-    case ParamType::fd:
-    case ParamType::fd32: return {std::to_string(param.i64()), fd_label(x, param.i64())};
-    case ParamType::pid:
-    case ParamType::pid32: {
-      const Thread* thread = x.context.state == nullptr ? nullptr : x.context.state->thread(param.i64());
-      return {std::to_string(param.i64()), thread == nullptr ? std::string() : thread->comm};
-    }
-    case ParamType::charbuf: return {std::string(param.text()), ""};
-    case ParamType::fspath:
-    case ParamType::fsrelpath: {
-      const std::string_view path = param.text();
-      if (path.empty() || path[0] == '/' || x.thread() == nullptr) return {std::string(path), ""};
-      const int64_t dirfd = spec.type == ParamType::fsrelpath && spec.dirfd_param >= 0
-                                ? x.event().param(static_cast<size_t>(spec.dirfd_param)).i64()
-                                : -100;
-      return {std::string(path), absolute_path(directory_of(x, dirfd), path)};
-    }
-    case ParamType::bytebuf:
-    case ParamType::charbufarray:
-    case ParamType::charbuf_pair_array: return {printable({reinterpret_cast<const char*>(param.data), param.len}), ""};
-    case ParamType::sockaddr: return {sockaddr_text(param.bytes()), ""};
-    case ParamType::socktuple: return {socktuple_text(param.bytes()), ""};
-    case ParamType::fdlist: return {fdlist_text(x, param.bytes()), ""};
-    case ParamType::dyn: return render_dyn(x, index, spec, param);
+    case ParamType::sockfamily:
     case ParamType::flags8:
     case ParamType::flags16:
     case ParamType::flags32:
-      return {number_text(param, spec.format, false), flag_names(spec.flags, static_cast<uint32_t>(param.u64()))};
     case ParamType::enumflags8:
     case ParamType::enumflags16:
     case ParamType::enumflags32:
-      return {number_text(param, spec.format, false), enum_names(spec.flags, static_cast<uint32_t>(param.u64()))};
-    case ParamType::mode:
-      return {number_text(param, PrintFormat::oct, false), flag_names(spec.flags, static_cast<uint32_t>(param.u64()))};
+    case ParamType::sigtype:
+    case ParamType::syscallid: return number_text(param, spec.format, false);
+    case ParamType::mode: return number_text(param, PrintFormat::oct, false);
+    case ParamType::double_: return fmt::format("{:.1f}", param.len == 8 ? load<double>(param.data) : 0.0);
+    case ParamType::bool_: return param.u64() != 0 ? "true" : "false";
+    case ParamType::errno_:
+    case ParamType::fd:
+    case ParamType::fd32:
+    case ParamType::pid:
+    case ParamType::pid32: return std::to_string(param.i64());
+    case ParamType::charbuf:
+    case ParamType::fspath:
+    case ParamType::fsrelpath: return std::string(param.text());
+    case ParamType::bytebuf:
+    case ParamType::charbufarray:
+    case ParamType::charbuf_pair_array: {
+      const std::string_view bytes(reinterpret_cast<const char*>(param.data), param.len);
+      return x.buffers_as_base64 && spec.type == ParamType::bytebuf ? base64(bytes) : printable(bytes);
+    }
+    case ParamType::sockaddr: return sockaddr_text(param.bytes());
+    case ParamType::socktuple: return socktuple_text(param.bytes());
+    case ParamType::fdlist: return fdlist_text(x, param.bytes());
+    case ParamType::dyn: {
+      const ParamSpec variant = variant_of(spec, param);
+      return variant.type == ParamType::none ? "NULL" : raw_text(x, variant, without_selector(param));
+    }
     case ParamType::uid:
     case ParamType::gid: {
       const auto id = static_cast<uint32_t>(param.u64());
-      if (id == UINT32_MAX) return {"-1", "<NONE>"};
-      std::string name = "<NA>";
-      if (x.thread() != nullptr && x.thread()->container != nullptr && x.context.state != nullptr) {
-        if (spec.type == ParamType::uid) {
-          if (const User* user = x.context.state->user(*x.thread()->container, id)) name = user->name;
-        } else if (const Group* group = x.context.state->group(*x.thread()->container, id)) {
-          name = group->name;
-        }
-        if (name == "<NA>" && id == 0) name = "root";
-      }
-      return {std::to_string(id), name};
+      return id == UINT32_MAX ? "-1" : std::to_string(id);
     }
-    case ParamType::sigtype: return {number_text(param, spec.format, false), std::string(signal_name(param.i64()))};
-    case ParamType::syscallid: {
-      const SyscallSpec* call = syscall_by_code(static_cast<uint32_t>(param.u64()));
-      return {number_text(param, spec.format, false), call == nullptr ? std::string() : std::string(call->name)};
-    }
-    case ParamType::ipv4addr: return {param.len < 4 ? std::string() : IpAddress::v4(param.data).str(), ""};
-    case ParamType::ipv6addr: return {param.len < 16 ? std::string() : IpAddress::v6(param.data).str(), ""};
-    case ParamType::reltime: {
-      const uint64_t ns = param.u64();
-      if (ns == UINT64_MAX) return {"none", ""};
-      return {std::to_string(ns), fmt::format("{:g}s", static_cast<double>(ns) / 1e9)};
-    }
+    case ParamType::ipv4addr: return param.len < 4 ? std::string() : IpAddress::v4(param.data).str();
+    case ParamType::ipv6addr: return param.len < 16 ? std::string() : IpAddress::v6(param.data).str();
+    case ParamType::reltime: return param.u64() == UINT64_MAX ? "none" : std::to_string(param.u64());
     case ParamType::abstime: {
       const uint64_t ns = param.u64();
-      const auto seconds = static_cast<time_t>(ns / 1'000'000'000);
-      tm parts{};
-      localtime_r(&seconds, &parts);
+      const tm parts = local_time(static_cast<time_t>(ns / 1'000'000'000));
       char date[32], zone[8];
       std::strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &parts);
       std::strftime(zone, sizeof zone, "%z", &parts);
-      return {fmt::format("{}.{:09} {}", date, ns % 1'000'000'000, zone), ""};
+      return fmt::format("{}.{:09} {}", date, ns % 1'000'000'000, zone);
     }
   }
   return {};
 }
 
-ParamText render(const Extract& x, size_t index) {
-  return render(x, index, x.event().spec().params[index], x.event().param(index));
-}
-
 }  // namespace
 
 std::string param_text(const Extract& x, size_t index) {
-  ParamText text = render(x, index);
-  return text.resolved.empty() ? std::move(text.raw) : std::move(text.resolved);
+  const ParamSpec& spec = x.event().spec().params[index];
+  const Param param = x.event().param(index);
+  std::string text = resolved_text(x, spec, param);
+  return text.empty() ? raw_text(x, spec, param) : text;
 }
 
 Value param_value(const Extract& x, size_t index) {
   const Param param = x.event().param(index);
   const ParamType type = x.event().spec().params[index].type;
   const bool is_path = type == ParamType::fspath || type == ParamType::fsrelpath;
+  const bool is_flags = type == ParamType::flags32 || type == ParamType::flags16 || type == ParamType::flags8;
+  if (!param.empty() && (is_flags || type == ParamType::mode)) {
+    const ParamSpec& spec = x.event().spec().params[index];
+    const std::string_view names = common_flag_names(spec.flags, static_cast<uint32_t>(param.u64()));
+    if (!names.empty()) return text_in(x, names);
+    return text_in(x, number_text(param, is_flags ? spec.format : PrintFormat::oct, false));
+  }
   // Most texts are shown as they came.
   if (!param.empty() && (type == ParamType::charbuf || is_path)) {
     const std::string_view text = param.text();
@@ -270,8 +305,11 @@ Value param_value(const Extract& x, size_t index) {
 }
 
 std::string param_text_both(const Extract& x, size_t index) {
-  const ParamText text = render(x, index);
-  return text.resolved.empty() ? text.raw : text.raw + "(" + text.resolved + ")";
+  const ParamSpec& spec = x.event().spec().params[index];
+  const Param param = x.event().param(index);
+  std::string text = raw_text(x, spec, param);
+  if (const std::string resolved = resolved_text(x, spec, param); !resolved.empty()) (text += '(') += resolved + ')';
+  return text;
 }
 
 }  // namespace quell::detect

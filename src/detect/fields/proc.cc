@@ -1,6 +1,7 @@
 // proc.*, thread.*: the thread of the event and its ancestors.
 #include "base/text.h"
 #include "detect/fields/helpers.h"
+#include "model/capabilities.h"
 
 namespace quell::detect {
 namespace {
@@ -23,52 +24,11 @@ Value id_or_absent(int64_t id) { return id < -1 || id > int64_t{UINT32_MAX} ? Va
 Value nonzero(uint64_t ns) { return ns == 0 ? Value{} : Value::number(ns); }
 
 std::string cap_names(uint64_t set) {
-  static constexpr std::string_view kNames[] = {"CAP_CHOWN",
-                                                "CAP_DAC_OVERRIDE",
-                                                "CAP_DAC_READ_SEARCH",
-                                                "CAP_FOWNER",
-                                                "CAP_FSETID",
-                                                "CAP_KILL",
-                                                "CAP_SETGID",
-                                                "CAP_SETUID",
-                                                "CAP_SETPCAP",
-                                                "CAP_LINUX_IMMUTABLE",
-                                                "CAP_NET_BIND_SERVICE",
-                                                "CAP_NET_BROADCAST",
-                                                "CAP_NET_ADMIN",
-                                                "CAP_NET_RAW",
-                                                "CAP_IPC_LOCK",
-                                                "CAP_IPC_OWNER",
-                                                "CAP_SYS_MODULE",
-                                                "CAP_SYS_RAWIO",
-                                                "CAP_SYS_CHROOT",
-                                                "CAP_SYS_PTRACE",
-                                                "CAP_SYS_PACCT",
-                                                "CAP_SYS_ADMIN",
-                                                "CAP_SYS_BOOT",
-                                                "CAP_SYS_NICE",
-                                                "CAP_SYS_RESOURCE",
-                                                "CAP_SYS_TIME",
-                                                "CAP_SYS_TTY_CONFIG",
-                                                "CAP_MKNOD",
-                                                "CAP_LEASE",
-                                                "CAP_AUDIT_WRITE",
-                                                "CAP_AUDIT_CONTROL",
-                                                "CAP_SETFCAP",
-                                                "CAP_MAC_OVERRIDE",
-                                                "CAP_MAC_ADMIN",
-                                                "CAP_SYSLOG",
-                                                "CAP_WAKE_ALARM",
-                                                "CAP_BLOCK_SUSPEND",
-                                                "CAP_AUDIT_READ",
-                                                "CAP_PERFMON",
-                                                "CAP_BPF",
-                                                "CAP_CHECKPOINT_RESTORE"};
   std::string out;
-  for (size_t i = 0; i < std::size(kNames); ++i)
+  for (size_t i = 0; i < std::size(kCapabilityNames); ++i)
     if ((set >> i) & 1) {
       if (!out.empty()) out += ' ';
-      out += kNames[i];
+      out += kCapabilityNames[i];
     }
   return out;
 }
