@@ -19,9 +19,9 @@ struct Need {
   bool operator==(const Need&) const = default;
 };
 
-/// What file names decide about events of one type. An event that its Need wants is wanted if `any_name` wants it, too, or
-/// if one of its names begins with one of the prefixes, or cannot be compared as it stands: is relative, long, or has
-/// parts to be folded.
+/// What file names decide about events of one type. An event that its Need wants is wanted if `any_name` wants it, too,
+/// or if one of its names begins with one of the prefixes, or cannot be compared as it stands: is relative, long, or
+/// has parts to be folded.
 struct NameTest {
   static constexpr size_t kMaxPrefixes = 16, kMaxLength = 64;
   Need any_name;                      // by default: names decide nothing
