@@ -18,25 +18,43 @@ INLINE u64 bytes_equal(u64 word, u8 byte) {
   return ~(((other & low) + low) | other | low);
 }
 
+// What one word of a name hands on to the next, and its finding.
+enum {
+  kAfterSlash = 1,     // its last byte is '/'
+  kAfterSlashDot = 2,  // its last two are "/."
+  kFolded = 4,
+};
+
+// Functions of their own, which the verifier checks once and not for each turn of a loop.
+// Does a part to fold end in the eight bytes at `at`, of which `left` belong to the name?
+GLOBAL u64 folds_in_word(u64 at, u64 left, u64 before) {
+  u8 *buf = own_slot();
+  if (!buf) return kFolded;
+  u64 word = *(u64 *)(buf + bounded(at, kSlotMask));
+  if (left < 8) word &= (1ull << (8 * left)) - 1;
+  const u64 slashes = bytes_equal(word, '/'), dots = bytes_equal(word, '.');
+  const u64 behind_slash = slashes << 8 | (before & kAfterSlash ? 0x80 : 0);
+  const u64 slash_dots = behind_slash & dots;
+  const u64 behind_dot = slash_dots << 8 | (before & kAfterSlashDot ? 0x80 : 0);
+  if ((behind_slash & slashes) | (behind_dot & (slashes | dots))) return kFolded;
+  return (slashes >> 63 ? kAfterSlash : 0) | (slash_dots >> 63 ? kAfterSlashDot : 0);
+}
+
 // "//", "/./", "/../": folding them changes how the name begins. (At the end of a name it does not.)
-INLINE bool has_folded_parts(u8 *buf, u64 name, u64 length) {
-  u64 slashes_before = 0, dots_before = 0;  // of the word before: its last byte is '/', its last two are "/."
+INLINE bool has_folded_parts(u64 name, u64 length) {
+  u64 before = 0;
   for (u32 i = 0; i < kComparedBytes / 8; ++i) {
     if (8 * i >= length) return false;
-    u64 word = *(u64 *)(buf + bounded(name + 8 * i, kSlotMask));
-    const u64 left = length - 8 * i;
-    if (left < 8) word &= (1ull << (8 * left)) - 1;
-    const u64 slashes = bytes_equal(word, '/'), dots = bytes_equal(word, '.');
-    const u64 behind_slash = slashes << 8 | slashes_before;
-    const u64 behind_dot = (behind_slash & dots) << 8 | dots_before;
-    if ((behind_slash & slashes) | (behind_dot & (slashes | dots))) return true;
-    slashes_before = slashes >> 56;
-    dots_before = (behind_slash & dots) >> 56;
+    before = folds_in_word(name + 8 * i, length - 8 * i, before);
+    if (before & kFolded) return true;
   }
   return false;
 }
 
-INLINE bool begins_with(u8 *buf, u64 name, volatile struct quell_name_prefix *prefix) {
+GLOBAL int begins_with(u64 name, u64 index) {
+  u8 *buf = own_slot();
+  if (!buf) return true;
+  volatile struct quell_name_prefix *prefix = &name_prefixes[bounded(index, kNamePrefixes - 1)];
   for (u32 i = 0; i < kNamePrefixBytes / 8; ++i) {
     const u64 mask = prefix->mask[i];
     if (!mask) break;
@@ -49,12 +67,12 @@ INLINE bool begins_with(u8 *buf, u64 name, volatile struct quell_name_prefix *pr
 GLOBAL int name_matters(u64 name, u64 length, u64 code) {
   u8 *buf = own_slot();
   if (!buf || length < 2 || length > kComparedBytes || buf[bounded(name, kSlotMask)] != '/') return true;
-  if (has_folded_parts(buf, name, length)) return true;
+  if (has_folded_parts(name, length)) return true;
   volatile struct quell_name_test *test = &name_tests[bounded(code, kMaxEventCodes - 1)];
   const u64 first = test->first, count = test->count;
   for (u32 i = 0; i < kNamePrefixesEach; ++i) {
     if (i >= count) break;
-    if (begins_with(buf, name, &name_prefixes[bounded(first + i, kNamePrefixes - 1)])) return true;
+    if (begins_with(name, first + i)) return true;
   }
   return false;
 }

@@ -15,6 +15,7 @@
 #include "apps/quell/cli.h"
 #include "apps/quell/live_tables.h"
 #include "base/log.h"
+#include "os/proc_fs.h"
 
 namespace quell::cli {
 namespace {
@@ -179,9 +180,9 @@ Result<void> Daemon::open_lane() {
   lane.lookup = lookup_.get();
   profile_ = options_.profile.make();
   lane.profile = profile_.get();
-  lane.start_ticks_of = [this](int64_t pid) {
-    const auto facts = machine_->process_facts(pid);
-    return facts ? facts->id.start_ticks : 0;
+  lane.start_ticks_of = [](int64_t pid) {
+    const auto stat = os::read_proc_stat(pid);
+    return stat ? stat->start_ticks : 0;
   };
   lane.noise = options_.noise;
   lane.emit = [this](OutgoingDetection&& detection) { sink_->push(std::move(detection)); };

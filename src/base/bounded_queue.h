@@ -38,10 +38,13 @@ class BoundedQueue {
     return true;
   }
 
-  /// Waits up to `timeout`; empty when nothing came or the queue is closed and drained.
+  /// Waits up to `timeout`, 0 not at all; empty when nothing came or the queue is closed and drained.
   std::optional<T> pop(std::chrono::nanoseconds timeout) {
     std::unique_lock lock(mutex_);
-    if (!filled_.wait_for(lock, timeout, [&] { return closed_ || !items_.empty(); }) || items_.empty()) return {};
+    const auto is_over = [&] { return closed_ || !items_.empty(); };
+    // Even a wait of no length would go to sleep for a moment.
+    if (timeout.count() > 0) filled_.wait_for(lock, timeout, is_over);
+    if (items_.empty()) return {};
     T item = std::move(items_.front());
     items_.pop_front();
     lock.unlock();

@@ -124,7 +124,8 @@ TEST(CgroupId, BelowAContainersOwn) {
       {"no slash", ""},
   };
   for (const Case& one : cases) {
-    const auto match = match_enclosing("memory=/x" + std::string(1, '\0') + "=" + one.path);
+    const std::string groups = "memory=/x" + std::string(1, '\0') + "=" + one.path;
+    const auto match = match_enclosing(groups);
     EXPECT_EQ(match ? match->full_id : "", one.id) << one.path;
   }
 }
