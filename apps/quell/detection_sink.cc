@@ -42,10 +42,16 @@ void DetectionSink::work() {
   }
 }
 
-void DetectionSink::settle() { const std::unique_lock lock(between_, kSettlePatience); }
+void DetectionSink::settle() {
+  std::unique_lock lock(mutex_);
+  settled_.wait_for(lock, kSettlePatience, [this] { return is_settled_; });
+}
 
 void DetectionSink::write(std::span<OutgoingDetection> batch) {
-  std::lock_guard lock(between_);
+  {
+    std::lock_guard lock(mutex_);
+    is_settled_ = false;
+  }
   std::vector<Detection> to_store;
   to_store.reserve(batch.size());
   for (OutgoingDetection& outgoing : batch) {
@@ -77,6 +83,8 @@ void DetectionSink::print(const OutgoingDetection& outgoing) {
 void DetectionSink::store(std::span<const Detection> detections) {
   const auto stored = store_.insert(detections);
   std::lock_guard lock(mutex_);
+  is_settled_ = true;
+  settled_.notify_all();
   if (!stored && store_error_.empty()) log::error("record", "detections are not stored: {}", stored.error().str());
   if (stored && !store_error_.empty()) log::info("record", "detections are stored again");
   store_error_ = stored ? std::string() : stored.error().str();

@@ -2,6 +2,7 @@
 // The output thread: prints detections, then stores them. Printed first, because a line should not wait for a database;
 // whoever reads one and acts on its id at once waits in settle().
 #include <atomic>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <string>
@@ -58,8 +59,9 @@ class DetectionSink {
   metrics::Histogram print_seconds_;
   // Finished lately: a detection may be stored, or stored again with its container's metadata, after its capture ended.
   std::deque<std::shared_ptr<const CaptureRef>> finished_captures_;
-  std::timed_mutex between_;  // held from the first printed line of a batch until it is stored
   mutable std::mutex mutex_;
+  std::condition_variable settled_;
+  bool is_settled_ = true;  // false from the first printed line of a batch until it is stored
   std::string store_error_;
   std::thread thread_;  // last: starts when all else is there
 };

@@ -5,6 +5,8 @@
 #include <csignal>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <set>
 
 #include "model/action_journal.h"
@@ -266,10 +268,12 @@ class FakeRuntime final : public os::Runtime {
 /// The crash of the engine, as a test sees it: nothing after it runs.
 struct Crash {};
 
-/// A journal in memory that can fail, and can crash the engine around its k-th write.
+/// A journal in memory that can fail, and can crash the engine around its k-th write. As of a real one, its functions
+/// may be called by any thread.
 class FakeJournal final : public ActionJournal {
  public:
   Result<void> save_action(const ActionRecord& record) override {
+    std::lock_guard lock(*mutex_);
     ++writes;
     if (writes == crash_before) throw Crash{};
     if (full) return Error{Code::io, "the disk is full", {}};
@@ -284,35 +288,43 @@ class FakeJournal final : public ActionJournal {
     return {};
   }
   Result<ActionRecord> find_action(std::string_view id) const override {
+    std::lock_guard lock(*mutex_);
     for (const auto& [known, text] : texts_)
       if (known == id) return action_from_json(text);
     return Error{Code::not_found, "no such action", {}};
   }
   Result<std::optional<ActionRecord>> find_action_by_key(std::string_view key) const override {
+    std::lock_guard lock(*mutex_);
     std::optional<ActionRecord> out;
     for (const auto& [id, text] : texts_)
       if (auto record = action_from_json(text); record->command.idempotency_key == key) out = std::move(*record);
     return out;
   }
   Result<std::vector<ActionRecord>> list_actions(const ActionQuery& query) const override {
+    std::lock_guard lock(*mutex_);
     std::vector<ActionRecord> out;
     for (auto it = texts_.rbegin(); it != texts_.rend() && out.size() < query.limit; ++it)
       out.push_back(*action_from_json(it->second));
     return out;
   }
   Result<std::vector<ActionRecord>> unsettled_actions() const override {
+    std::lock_guard lock(*mutex_);
     std::vector<ActionRecord> out;
     for (const auto& [id, text] : texts_)
       if (auto record = action_from_json(text); is_unsettled(*record)) out.push_back(std::move(*record));
     return out;
   }
-  size_t size() const { return texts_.size(); }
+  size_t size() const {
+    std::lock_guard lock(*mutex_);
+    return texts_.size();
+  }
 
   int writes = 0, crash_before = 0, crash_after = 0;
   bool full = false;
   std::vector<ActionState> saved_states;
 
  private:
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // tests put a new journal in its place
   std::vector<std::pair<std::string, std::string>> texts_;
 };
 
