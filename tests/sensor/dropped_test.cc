@@ -140,7 +140,7 @@ Views look(const std::function<void()>& load, const std::function<void(LiveSourc
 }
 
 TEST(SensorDropped, InTurn) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   EXPECT_EQ(look([] {}).left_out(), 4u) << "two of in_turn(), twice";
 }
 
@@ -156,7 +156,7 @@ TEST(SensorDropped, ClosedByExec) {
 }
 
 TEST(SensorDropped, ReplacedByAThreadThatIsGone) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   look([] {
     drop();
     std::thread([] {
@@ -181,7 +181,7 @@ TEST(SensorDropped, ClosedAsRange) {
 }
 
 TEST(SensorDropped, ReplacedByDuplicates) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   for (const bool with_flags : {false, true}) {
     look([&] {
       drop();
@@ -218,7 +218,7 @@ TEST(SensorDropped, RingsCloseUnseen) {
 }
 
 TEST(SensorDropped, ChildHasItsOwn) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   const auto views = look([] {
     drop();
     const pid_t pid = fork();
@@ -237,7 +237,7 @@ TEST(SensorDropped, ChildHasItsOwn) {
 }
 
 TEST(SensorDropped, ChildThatSharesTheTable) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   look([] {
     drop();
     // A process of its own with our table: its close and its socket are ours.
@@ -265,7 +265,7 @@ int list_of(const std::string& group) {
 }
 
 TEST(SensorDropped, ReplacedOutOfScope) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   look([] {
     std::string line, own, root = CgroupMounts::find()->v2;
     for (std::ifstream file("/proc/self/cgroup"); std::getline(file, line);) {

@@ -189,7 +189,7 @@ TEST(SensorProcess, UnprivilegedIdentity) {
 }
 
 TEST(SensorProcess, ForkTreeInOrder) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   Sandbox box;
   const Events events = box.run([] {
     const pid_t child = fork();
@@ -239,7 +239,7 @@ TEST(SensorProcess, ForkTreeInOrder) {
 }
 
 TEST(SensorProcess, DeathsAndReapers) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   Sandbox box;
   const Events events = box.run([] {
     prctl(PR_SET_CHILD_SUBREAPER, 1);

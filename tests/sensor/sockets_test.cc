@@ -209,7 +209,7 @@ TEST(SensorSockets, UnixSockets) {
 }
 
 TEST(SensorSockets, DataIsCutAtSnaplen) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   Sandbox box({"read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "sendfile", "poll", "ppoll",
                "nanosleep", "ioctl"});
   const Events events = box.run([] {

@@ -193,7 +193,7 @@ TEST(SensorSystem, CallsWithoutAnEventAreGeneric) {
 }
 
 TEST(SensorSystem, SignalsFaultsAndSwitches) {
-  NEEDS_SENSOR();
+  NEEDS_UNCHANGED_PROCESSES();
   static void* page = nullptr;
   page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(page, MAP_FAILED);
