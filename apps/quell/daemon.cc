@@ -166,7 +166,7 @@ Result<void> Daemon::open_lane() {
   }
   capture::EbpfOptions sensor;
   sensor.scope = scope_.sensor;
-  sensor.interest = rules->interest();
+  sensor.interest = flight_ ? flight_->interest(*rules) : rules->interest();
   sensor.scan = scan_machine;
   detect::start_resolving(*rules->program);
   QUELL_TRY(std::unique_ptr<capture::LiveSource> source, capture::open_ebpf(sensor));

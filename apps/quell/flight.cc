@@ -54,12 +54,19 @@ void Flight::attach(const enrich::StateTables& tables, const LoadedRules& rules)
 
 void Flight::use(const LoadedRules& rules) {
   const bool was_needed = is_needed_;
-  is_needed_ = options_.mode != CaptureMode::off &&
-               std::any_of(rules.set.rules.begin(), rules.set.rules.end(), [this](const detect::Rule& rule) {
-                 return rule.enabled && wants(rule.capture, rule.priority);
-               });
+  is_needed_ = may_capture(rules);
   // What the rings hold would have a hole from here on.
   if (was_needed && !is_needed_) recorder_->reset();
+}
+
+bool Flight::may_capture(const LoadedRules& rules) const {
+  return std::any_of(rules.set.rules.begin(), rules.set.rules.end(),
+                     [this](const detect::Rule& rule) { return rule.enabled && wants(rule.capture, rule.priority); });
+}
+
+Interest Flight::interest(const LoadedRules& rules) const {
+  const Interest interest = rules.interest();
+  return may_capture(rules) ? interest.unfiltered() : interest;
 }
 
 bool Flight::wants(bool rule_asks, Priority priority) const {

@@ -48,6 +48,9 @@ class Flight {
   void attach(const enrich::StateTables& tables, const LoadedRules& rules);
   /// New rules are in force.
   void use(const LoadedRules& rules);
+  /// What the sensor has to tell: if rules can ask for captures also what no rule matches, because it surrounds what
+  /// one does.
+  Interest interest(const LoadedRules& rules) const;
   /// Null while no rule can ask for a capture.
   capture::flight::FlightRecorder* recorder() { return is_needed_ ? recorder_.get() : nullptr; }
   /// Begins a capture of what surrounds this detection's event, or joins one; says so in the detection.
@@ -67,6 +70,7 @@ class Flight {
   };
   explicit Flight(const FlightOptions& options) : options_(options) {}
   bool wants(bool rule_asks, Priority priority) const;
+  bool may_capture(const LoadedRules& rules) const;
   bool allows(const Detection& detection);
 
   const FlightOptions options_;

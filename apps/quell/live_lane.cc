@@ -226,7 +226,8 @@ void LiveLane::apply_commands() {
   }
   ++rule_swaps_;
   rules_generation_ = rules_->generation;
-  if (auto changed = source_->set_interest(rules_->interest()); !changed) {
+  const Interest interest = options_.flight != nullptr ? options_.flight->interest(*rules_) : rules_->interest();
+  if (auto changed = source_->set_interest(interest); !changed) {
     log::error("capture", "the sensor does not take the events of the new rules: {}", changed.error().str());
   }
 }

@@ -46,6 +46,13 @@ struct Interest {
   /// Somebody asks other events than opens about their descriptor, so every opened file must be known.
   bool plain_files_matter = true;
 
+  /// The same events, whatever their results, flags and names.
+  Interest unfiltered() const {
+    Interest all(codes);
+    all.generic_calls = generic_calls;
+    return all;
+  }
+
   bool wants(EventCode code) const { return code < codes.size() && codes[code]; }
   bool wants_generic(uint16_t call) const {
     return wants(ev::GENERIC_X) && (generic_calls.empty() || (call < generic_calls.size() && generic_calls[call]));
