@@ -2,7 +2,8 @@
 #pragma once
 // A process that is moved into the scope was born outside of it, unseen, and may be gone before user space can look at it:
 // who it is, in the form of an exec event, and what that has no room for. Arguments and environment only of one that moves
-// itself: others' memory cannot be read here. Loaded only for the scope of a control group.
+// itself: others' memory cannot be read here. Its parent stays outside and may end as quickly: of that, the name. Loaded
+// only for the scope of a control group.
 #include "process.h"
 
 INLINE s64 session(struct task_struct *task) {
@@ -33,13 +34,17 @@ int on_arrival(unsigned long long *ctx) {
   put_empty(&e);
   close_event(&e);
   const u32 level = namespace_level(task);
+  struct task_struct *parent = READ(task, real_parent, group_leader);
   struct quell_wire_arrival more = {
       .start_ns = READ(task, start_boottime) + boot_offset_ns,
       .vtid = id_in_namespace(READ(task, thread_pid), level),
       .vpid = id_in_namespace(READ(task, group_leader, thread_pid), level),
       .sid = session(task),
       .has_own_mounts = has_own_mounts(task),
+      .parent_start_ns = READ(parent, start_boottime) + boot_offset_ns,
+      .parent_ptid = READ(parent, real_parent, tgid),
   };
+  bpf_core_read_str(more.parent_comm, sizeof(more.parent_comm), &parent->comm);
   __builtin_memcpy(at(&e), &more, sizeof(more));
   e.off += sizeof(more);
   ((struct quell_wire_record *)e.buf)->flags |= kWireArrival;

@@ -44,6 +44,8 @@ struct quell_wire_arrival {
   wire_u64 vtid, vpid;
   wire_u64 sid;
   wire_u64 has_own_mounts;  // a mount namespace other than that of the machine's first process
+  wire_u64 parent_start_ns, parent_ptid;  // of the process that is its parent; start since the epoch
+  char parent_comm[16];
 };
 
 // What one ring had no room for. Times are those of the events, since the epoch; 0 while nothing was lost.

@@ -134,13 +134,17 @@ void Evaluator::learn_about(const Event& event) {
   const bool is_exec = event.code() == ev::SYSCALL_EXECVE_19_X || event.code() == ev::SYSCALL_EXECVEAT_X;
   if (!is_clone && tables_.thread(event.tid()) == nullptr) learn_thread(event.tid(), event.ts_ns(), 0);
   if (!is_clone && !is_exec) return;
-  // A clone describes its own thread, but not the parent that the child inherits from. An exec may name a parent that
-  // became one outside of the scope.
+  // A clone describes its own thread, but not whom that inherits from: a child from its parent, a thread from its main
+  // thread. An exec may name a parent that became one outside of the scope.
   if (event.param(0).i64() != 0) return;
-  const int parent = spec.param_index("ptid");
-  if (parent < 0) return;
-  const int64_t ptid = event.param(static_cast<size_t>(parent)).i64();
-  if (ptid > 0 && tables_.thread(ptid) == nullptr) learn_thread(ptid, event.ts_ns(), 0);
+  const auto learn = [&](const char* param) {
+    const int index = spec.param_index(param);
+    if (index < 0) return;
+    const int64_t tid = event.param(static_cast<size_t>(index)).i64();
+    if (tid > 0 && tid != event.tid() && tables_.thread(tid) == nullptr) learn_thread(tid, event.ts_ns(), 0);
+  };
+  learn("ptid");
+  if (is_clone) learn("pid");
 }
 
 void Evaluator::learn_thread(int64_t tid, uint64_t ts_ns, int depth) {

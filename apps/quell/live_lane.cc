@@ -19,6 +19,8 @@ constexpr uint64_t kPublishInterval = 100 * kMillisecond;
 constexpr uint64_t kFirstAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kLastAnswersPatience = 500 * kMillisecond;
 constexpr uint64_t kDrainLimit = 2'000 * kMillisecond;
+// Who came longer ago and is looked up all the same was forgotten in between, with what it did since.
+constexpr uint64_t kArrivalIsRecent = 5'000 * kMillisecond;
 
 }  // namespace
 
@@ -47,16 +49,24 @@ LiveLane::LiveLane(std::unique_ptr<capture::LiveSource> source, std::shared_ptr<
         Options own = std::move(options);
         own.tables.live = true;
         own.tables.clock = own.clock;
-        // Who was moved into the scope and is gone, or a zombie without memory: the kernel described it when it came.
+        // The kernel described who was moved into the scope when it came. What /proc shows later may be a later
+        // program, a zombie without memory, or nothing.
         if (own.tables.read_thread) {
           own.tables.read_thread = [this, look_up = std::move(own.tables.read_thread)](
                                        int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds) {
             const bool is_there = look_up(tid, out, fds);
-            if (is_there && !out.exepath.empty()) return true;
             auto arrival = source_->find_arrival(tid);
-            if (!arrival) return is_there;
-            out = std::move(arrival->thread);
-            fds.clear();
+            if (!arrival) {
+              auto parent = is_there ? std::nullopt : source_->find_parent_of_arrival(tid);
+              if (parent) out = std::move(*parent), fds.clear();
+              return is_there || parent;
+            }
+            if (!is_there || out.exepath.empty()) {
+              out = std::move(arrival->thread);
+              fds.clear();
+            } else if (options_.clock->realtime_ns() < arrival->thread.scanned_ns + kArrivalIsRecent) {
+              out = capture::as_it_arrived(std::move(arrival->thread), std::move(out));
+            }
             return true;
           };
         }

@@ -17,14 +17,10 @@ bool is_clone(EventCode code) {
 
 }  // namespace
 
-/// Whose scan makes an event stale: the thread's own state, that of its group (descriptors, cwd), or the handler
-/// decides.
-enum class Guard : uint8_t { thread, group, none };
-
 /// What one event code asks for.
 struct StateTables::Impl::Row {
   Handler handler = nullptr;
-  Guard guard = Guard::none;
+  bool closes = false;  // takes descriptors away and adds none
   // From the schema, so that an event looks at one row.
   bool has_thread = false, returns = false, has_fd_class = false;
   int8_t fd_param = -1;  // of events that use one
@@ -35,71 +31,70 @@ std::array<StateTables::Impl::Row, kEventCodeCount> StateTables::Impl::make_rows
   std::array<Row, kEventCodeCount> rows{};
   for (const ev::Code code :
        {ev::SYSCALL_CLONE_20_X, ev::SYSCALL_FORK_20_X, ev::SYSCALL_VFORK_20_X, ev::SYSCALL_CLONE3_X})
-    rows[code] = {&I::on_clone, Guard::none};
-  rows[ev::SYSCALL_EXECVE_19_X] = rows[ev::SYSCALL_EXECVEAT_X] = {&I::on_exec, Guard::thread};
-  rows[ev::PROCEXIT_1_E] = {&I::on_procexit, Guard::none};
+    rows[code] = {&I::on_clone};
+  rows[ev::SYSCALL_EXECVE_19_X] = rows[ev::SYSCALL_EXECVEAT_X] = {&I::on_exec};
+  rows[ev::PROCEXIT_1_E] = {&I::on_procexit};
 
-  rows[ev::SYSCALL_SETUID_X] = {&I::on_setuid, Guard::thread};
-  rows[ev::SYSCALL_SETGID_X] = {&I::on_setgid, Guard::thread};
-  rows[ev::SYSCALL_SETRESUID_X] = rows[ev::SYSCALL_SETREUID_X] = {&I::on_set_euid, Guard::thread};
-  rows[ev::SYSCALL_SETRESGID_X] = rows[ev::SYSCALL_SETREGID_X] = {&I::on_set_egid, Guard::thread};
-  rows[ev::SYSCALL_SETSID_X] = {&I::on_setsid, Guard::thread};
-  rows[ev::SYSCALL_CAPSET_X] = {&I::on_capset, Guard::thread};
-  rows[ev::SYSCALL_PRCTL_X] = {&I::on_prctl, Guard::thread};
-  rows[ev::SYSCALL_UNSHARE_X] = {&I::on_unshare, Guard::thread};
-  rows[ev::SYSCALL_SETNS_X] = {&I::on_setns, Guard::thread};
-  rows[ev::SYSCALL_CHROOT_X] = {&I::on_chroot, Guard::thread};
-  rows[ev::SYSCALL_CHDIR_X] = {&I::on_chdir, Guard::group};
-  rows[ev::SYSCALL_FCHDIR_X] = {&I::on_fchdir, Guard::group};
-  rows[ev::SYSCALL_GETCWD_X] = {&I::on_getcwd, Guard::group};
-  rows[ev::SYSCALL_SETRLIMIT_X] = {&I::on_setrlimit, Guard::group};
-  rows[ev::SYSCALL_PRLIMIT_X] = {&I::on_prlimit, Guard::none};
+  rows[ev::SYSCALL_SETUID_X] = {&I::on_setuid};
+  rows[ev::SYSCALL_SETGID_X] = {&I::on_setgid};
+  rows[ev::SYSCALL_SETRESUID_X] = rows[ev::SYSCALL_SETREUID_X] = {&I::on_set_euid};
+  rows[ev::SYSCALL_SETRESGID_X] = rows[ev::SYSCALL_SETREGID_X] = {&I::on_set_egid};
+  rows[ev::SYSCALL_SETSID_X] = {&I::on_setsid};
+  rows[ev::SYSCALL_CAPSET_X] = {&I::on_capset};
+  rows[ev::SYSCALL_PRCTL_X] = {&I::on_prctl};
+  rows[ev::SYSCALL_UNSHARE_X] = {&I::on_unshare};
+  rows[ev::SYSCALL_SETNS_X] = {&I::on_setns};
+  rows[ev::SYSCALL_CHROOT_X] = {&I::on_chroot};
+  rows[ev::SYSCALL_CHDIR_X] = {&I::on_chdir};
+  rows[ev::SYSCALL_FCHDIR_X] = {&I::on_fchdir};
+  rows[ev::SYSCALL_GETCWD_X] = {&I::on_getcwd};
+  rows[ev::SYSCALL_SETRLIMIT_X] = {&I::on_setrlimit};
+  rows[ev::SYSCALL_PRLIMIT_X] = {&I::on_prlimit};
 
   for (const ev::Code code :
        {ev::SYSCALL_OPEN_E, ev::SYSCALL_CREAT_E, ev::SYSCALL_OPENAT_2_E, ev::SYSCALL_OPENAT2_E, ev::SOCKET_CONNECT_E})
-    rows[code] = {&I::on_enter, Guard::none};
-  rows[ev::SYSCALL_OPEN_X] = {&I::on_open, Guard::group};
-  rows[ev::SYSCALL_CREAT_X] = {&I::on_creat, Guard::group};
-  rows[ev::SYSCALL_OPENAT_2_X] = rows[ev::SYSCALL_OPENAT2_X] = {&I::on_openat, Guard::group};
-  rows[ev::SYSCALL_OPEN_BY_HANDLE_AT_X] = {&I::on_open_by_handle, Guard::group};
-  rows[ev::SYSCALL_CLOSE_X] = {&I::on_close, Guard::group};
-  rows[ev::SYSCALL_CLOSE_RANGE_X] = {&I::on_close_range, Guard::group};
-  for (const ev::Code code : {ev::SYSCALL_DUP_1_X, ev::SYSCALL_DUP2_X, ev::SYSCALL_DUP3_X})
-    rows[code] = {&I::on_dup, Guard::group};
-  rows[ev::SYSCALL_FCNTL_X] = {&I::on_fcntl, Guard::group};
-  rows[ev::SYSCALL_PIPE_X] = rows[ev::SYSCALL_PIPE2_X] = {&I::on_pipe, Guard::group};
+    rows[code] = {&I::on_enter};
+  rows[ev::SYSCALL_OPEN_X] = {&I::on_open};
+  rows[ev::SYSCALL_CREAT_X] = {&I::on_creat};
+  rows[ev::SYSCALL_OPENAT_2_X] = rows[ev::SYSCALL_OPENAT2_X] = {&I::on_openat};
+  rows[ev::SYSCALL_OPEN_BY_HANDLE_AT_X] = {&I::on_open_by_handle};
+  rows[ev::SYSCALL_CLOSE_X] = {&I::on_close, true};
+  rows[ev::SYSCALL_CLOSE_RANGE_X] = {&I::on_close_range, true};
+  for (const ev::Code code : {ev::SYSCALL_DUP_1_X, ev::SYSCALL_DUP2_X, ev::SYSCALL_DUP3_X}) rows[code] = {&I::on_dup};
+  rows[ev::SYSCALL_FCNTL_X] = {&I::on_fcntl};
+  rows[ev::SYSCALL_PIPE_X] = rows[ev::SYSCALL_PIPE2_X] = {&I::on_pipe};
   for (const ev::Code code : {ev::SYSCALL_EVENTFD_X, ev::SYSCALL_EVENTFD2_X, ev::SYSCALL_SIGNALFD_X,
                               ev::SYSCALL_SIGNALFD4_X, ev::SYSCALL_TIMERFD_CREATE_X, ev::SYSCALL_INOTIFY_INIT_X,
                               ev::SYSCALL_INOTIFY_INIT1_X, ev::SYSCALL_EPOLL_CREATE_X, ev::SYSCALL_EPOLL_CREATE1_X,
                               ev::SYSCALL_USERFAULTFD_X, ev::SYSCALL_IO_URING_SETUP_X})
-    rows[code] = {&I::on_plain_fd, Guard::group};
-  rows[ev::SYSCALL_BPF_2_X] = {&I::on_bpf, Guard::group};
-  rows[ev::SYSCALL_MEMFD_CREATE_X] = {&I::on_memfd, Guard::group};
-  rows[ev::SYSCALL_PIDFD_OPEN_X] = {&I::on_pidfd_open, Guard::group};
-  rows[ev::SYSCALL_PIDFD_GETFD_X] = {&I::on_pidfd_getfd, Guard::group};
+    rows[code] = {&I::on_plain_fd};
+  rows[ev::SYSCALL_BPF_2_X] = {&I::on_bpf};
+  rows[ev::SYSCALL_MEMFD_CREATE_X] = {&I::on_memfd};
+  rows[ev::SYSCALL_PIDFD_OPEN_X] = {&I::on_pidfd_open};
+  rows[ev::SYSCALL_PIDFD_GETFD_X] = {&I::on_pidfd_getfd};
 
-  rows[ev::SOCKET_SOCKET_X] = {&I::on_socket, Guard::group};
-  rows[ev::SOCKET_SOCKETPAIR_X] = {&I::on_socketpair, Guard::group};
-  rows[ev::SOCKET_BIND_X] = {&I::on_bind, Guard::group};
-  rows[ev::SOCKET_CONNECT_X] = {&I::on_connect, Guard::group};
-  rows[ev::SOCKET_ACCEPT_5_X] = rows[ev::SOCKET_ACCEPT4_6_X] = {&I::on_accept, Guard::group};
+  rows[ev::SOCKET_SOCKET_X] = {&I::on_socket};
+  rows[ev::SOCKET_SOCKETPAIR_X] = {&I::on_socketpair};
+  rows[ev::SOCKET_BIND_X] = {&I::on_bind};
+  rows[ev::SOCKET_CONNECT_X] = {&I::on_connect};
+  rows[ev::SOCKET_ACCEPT_5_X] = rows[ev::SOCKET_ACCEPT4_6_X] = {&I::on_accept};
   for (const ev::Code code : {ev::SOCKET_SEND_X, ev::SOCKET_SENDTO_X, ev::SOCKET_SENDMSG_X, ev::SOCKET_SENDMMSG_X})
-    rows[code] = {&I::on_send, Guard::group};
+    rows[code] = {&I::on_send};
   for (const ev::Code code : {ev::SOCKET_RECV_X, ev::SOCKET_RECVFROM_X, ev::SOCKET_RECVMSG_X, ev::SOCKET_RECVMMSG_X})
-    rows[code] = {&I::on_receive, Guard::group};
+    rows[code] = {&I::on_receive};
   for (const ev::Code code : {ev::SYSCALL_READ_X, ev::SYSCALL_WRITE_X, ev::SYSCALL_READV_X, ev::SYSCALL_WRITEV_X})
-    rows[code] = {&I::on_plain_io, Guard::group};
-  rows[ev::SOCKET_GETSOCKOPT_X] = {&I::on_getsockopt, Guard::group};
+    rows[code] = {&I::on_plain_io};
+  rows[ev::SOCKET_GETSOCKOPT_X] = {&I::on_getsockopt};
 
-  rows[ev::ASYNCEVENT_E] = {&I::on_async, Guard::none};
-  rows[ev::CONTAINER_JSON_E] = rows[ev::CONTAINER_JSON_2_E] = {&I::on_container_json, Guard::none};
-  rows[ev::CONTAINER_E] = {&I::on_old_container, Guard::none};
-  rows[ev::USER_ADDED_E] = rows[ev::USER_DELETED_E] = {&I::on_user, Guard::none};
-  rows[ev::GROUP_ADDED_E] = rows[ev::GROUP_DELETED_E] = {&I::on_group, Guard::none};
+  rows[ev::ASYNCEVENT_E] = {&I::on_async};
+  rows[ev::CONTAINER_JSON_E] = rows[ev::CONTAINER_JSON_2_E] = {&I::on_container_json};
+  rows[ev::CONTAINER_E] = {&I::on_old_container};
+  rows[ev::USER_ADDED_E] = rows[ev::USER_DELETED_E] = {&I::on_user};
+  rows[ev::GROUP_ADDED_E] = rows[ev::GROUP_DELETED_E] = {&I::on_group};
 
-  rows[ev::ITER_TASK_E] = {&I::on_iter_task, Guard::none};
+  rows[ev::ITER_TASK_E] = {&I::on_iter_task};
   for (int code = ev::ITER_TASK_FILE_PIPE_E; code <= ev::ITER_TASK_FILE_ANON_INODE_E; code += 2)
-    rows[static_cast<size_t>(code)] = {&I::on_iter_fd, Guard::none};
+    rows[static_cast<size_t>(code)] = {&I::on_iter_fd};
 
   for (size_t code = 0; code < kEventCodeCount; ++code) {
     const EventSpec& spec = kEventTable[code];
@@ -177,24 +172,20 @@ const EventContext& StateTables::Impl::apply(const Event& event, uint64_t number
   }
   if (row.handler == nullptr || (entry_ == nullptr && !is_clone(code))) return context_;
 
-  if (row.guard != Guard::none) {
-    const Entry& guarded = row.guard == Guard::thread ? *entry_ : entry_->owner();
-    if (event.ts_ns() < guarded.scanned_ns) {
-      ++counters_.stale_events;
-      attach_created_fd();
-      return context_;
-    }
+  if (entry_ != nullptr && is_stale(event, row)) {
+    ++counters_.stale_events;
+    return context_;
   }
   (this->*row.handler)(event);
   return context_;
 }
 
-// A creating event whose effect the scan has already seen: show what the scan found under that number.
-void StateTables::Impl::attach_created_fd() {
-  if (!context_.event->spec().has(kEvCreatesFd) || !context_.result || *context_.result < 0) return;
-  context_.fd_number = *context_.result;
-  const Entry& owner = entry_->owner();
-  context_.fd = owner.fds ? owner.fds->find(context_.fd_number) : nullptr;
+/// What was told before /proc was read still counts: one event after another it leads to what the scan found, and shows
+/// each event its thread as it was then. But what was closed may have been opened again in a way that no event tells,
+/// and whoever had the id before the thread was somebody else.
+bool StateTables::Impl::is_stale(const Event& event, const Row& row) const {
+  if (row.closes && event.ts_ns() < entry_->owner().scanned_ns) return true;
+  return event.ts_ns() < entry_->scanned_ns && event.ts_ns() < entry_->clone_ns;
 }
 
 /// For a tid that is not in the table.

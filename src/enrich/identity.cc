@@ -142,7 +142,7 @@ void StateTables::Impl::on_prlimit(const Event& event) {
   const int64_t limit = event.param(1).i64();
   if (limit < 0) return;  // only asked
   Entry* target = pid == 0 ? entry_ : threads_.find(pid);
-  if (target == nullptr || event.ts_ns() < target->owner().scanned_ns) return;
+  if (target == nullptr) return;
   target->owner().fdlimit = limit;
   group_changed(target->owner());
 }

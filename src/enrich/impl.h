@@ -37,7 +37,7 @@ struct StateTables::Impl {
   Entry* attach_thread(const Event& event);
   void make_room();
   void housekeep(uint64_t now_ns);
-  void attach_created_fd();
+  bool is_stale(const Event& event, const Row& row) const;
 
   // load.cc
   void load(const Snapshot& snapshot);

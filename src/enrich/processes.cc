@@ -374,7 +374,9 @@ void StateTables::Impl::on_exec(const Event& event) {
   while (entry.first_member != nullptr) remove(*entry.first_member, entry.tid);
   const int64_t pid = has_value(event, kPid) ? event.param(kPid).i64() : entry.pid;
   if (pid != entry.pid) threads_.set_identity(entry, pid, entry.ptid);
-  if (has_value(event, kPtid)) follow_kernel_parent(event, entry);
+  // /proc, read later, knows better who the parent is and which descriptors the program kept.
+  const bool is_before_scan = event.ts_ns() < entry.scanned_ns;
+  if (has_value(event, kPtid) && !is_before_scan) follow_kernel_parent(event, entry);
   entry.placeholder = false;
   if (entry.dead) {
     entry.dead = false;
@@ -420,7 +422,7 @@ void StateTables::Impl::on_exec(const Event& event) {
       entry.pidns_init_start_ns != 0 && ctime > entry.pidns_init_start_ns ? ctime - entry.pidns_init_start_ns : 0;
 
   entry.flags &= kCloneInverted;
-  drop_cloexec_fds(entry.owner());
+  if (!is_before_scan) drop_cloexec_fds(entry.owner());
   if (has_value(event, kCgroups)) {
     const std::string_view cgroups = bytes_text(event.param(kCgroups));
     // Who is cut off and nobody's container yet may have become one: its runtime has written more of its state.

@@ -67,7 +67,7 @@ struct Counters {
   uint64_t placeholders = 0;                 // threads of which nothing is known but their tid
   uint64_t missed_exits = 0;                 // a tid came again without having gone
   uint64_t inverted_clones = 0;              // threads made by their own side of a clone
-  uint64_t stale_events = 0;                 // older than the scan of their thread: delivered, without effect
+  uint64_t stale_events = 0;                 // undone before their thread was scanned: delivered, without effect
   uint64_t forebears = 0;                    // gone processes that are remembered for those who came from them
   uint64_t forebears_refused = 0;            // that could not be: too many
   uint64_t lookalikes = 0;                   // times that a host's process was in a cgroup named like a container's

@@ -66,7 +66,7 @@ struct Thread {
   uint64_t clone_ns = 0;  // start, since the epoch; 0 unknown
   uint64_t lastexec_ns = 0;
   uint64_t pidns_init_start_ns = 0;
-  uint64_t scanned_ns = 0;  // when /proc was read for this entry: older events do not change it; 0 if made by events
+  uint64_t scanned_ns = 0;  // when /proc was read for this entry: older events take nothing away; 0 if made by events
   uint32_t vm_size_kb = 0, vm_rss_kb = 0, vm_swap_kb = 0;
   uint64_t page_faults_major = 0, page_faults_minor = 0;
   bool exe_writable = false, exe_upper_layer = false, exe_lower_layer = false, exe_from_memfd = false;

@@ -112,6 +112,7 @@ class Attack : public ::testing::Test {
     // 3. a dropped program
     ASSERT_TRUE(exec({"/attacker", "drop", "/attacker", "/tmp/dropped"}));
     const Json dropped = expect_detection(kDropRule, id, "dropped");
+    ASSERT_FALSE(HasFailure()) << "nobody to act on";
 
     // Freeze the container, proven by its freezer, and undo.
     const int64_t shell_pid = shell.at("quell").at("process").at("pid").i64();
@@ -119,22 +120,33 @@ class Attack : public ::testing::Test {
     const auto machine = os::make_linux_os();
     const Json paused = action({"run", "container.pause", "container:" + id, "--yes", "--reason", "end-to-end test"});
     EXPECT_EQ(paused.at("state").str(), "contained");
-    EXPECT_EQ(*machine->freezer_state(shell_pid), os::Frozen::yes);
-    const uint64_t cpu_before = *machine->cgroup_cpu_ns(shell_pid);
+    const auto freezer_state = [&] {
+      const auto state = machine->freezer_state(shell_pid);
+      EXPECT_TRUE(state) << state.error().str();
+      return state ? std::optional(*state) : std::nullopt;
+    };
+    const auto cpu_ns = [&] {
+      const auto ns = machine->cgroup_cpu_ns(shell_pid);
+      EXPECT_TRUE(ns) << ns.error().str();
+      return ns ? std::optional(*ns) : std::nullopt;
+    };
+    EXPECT_EQ(freezer_state(), os::Frozen::yes);
+    const auto cpu_before = cpu_ns();
     usleep(600'000);
-    EXPECT_EQ(*machine->cgroup_cpu_ns(shell_pid), cpu_before) << "a frozen container uses no CPU";
+    EXPECT_EQ(cpu_ns(), cpu_before) << "a frozen container uses no CPU";
     EXPECT_EQ(action({"show", paused.at("id").str()}).at("state").str(), "contained") << "after the watch";
     EXPECT_EQ(action({"undo", paused.at("id").str()}).at("state").str(), "undone");
-    EXPECT_EQ(*machine->freezer_state(shell_pid), os::Frozen::no);
+    EXPECT_EQ(freezer_state(), os::Frozen::no);
 
     // Kill the shell, and nothing else.
-    const auto members_before = *machine->cgroup_members(dropped_pid);
+    const auto members_before = machine->cgroup_members(dropped_pid);
+    ASSERT_TRUE(members_before) << members_before.error().str();
     const Json killed = action({"run", "process.kill", "detection:" + shell.at("quell").at("id").str(), "--yes",
                                 "--reason", "end-to-end test"});
     EXPECT_EQ(killed.at("state").str(), "contained") << killed.dump();
     const auto facts = machine->process_facts(shell_pid);
     EXPECT_TRUE(!facts || facts->state == 'Z');
-    for (const int64_t pid : members_before) {
+    for (const int64_t pid : *members_before) {
       if (pid == shell_pid) continue;
       const auto other = machine->process_facts(pid);
       EXPECT_TRUE(other && other->state != 'Z') << pid << " was not to be killed";

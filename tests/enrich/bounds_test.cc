@@ -111,42 +111,61 @@ TEST(Live, StaleThreadsArePurged) {
   EXPECT_EQ(w.tables.counters().threads_purged, 1u);
 }
 
-TEST(Scan, OlderEventsDoNotChangeAScannedThread) {
+TEST(Scan, OlderEventsLeadToWhatItFound) {
   World w;
   const uint64_t scan = kStart + 10 * kSecondNs;
   for (Thread& thread : w.snapshot.threads) thread.scanned_ns = scan;
   Fd fd;
   fd.type = FdType::file;
   fd.name = "/now";
-  w.snapshot.fd_lists = {{100, {{3, fd}}}};
+  fd.flags = kFdCloexec;
+  w.snapshot.fd_lists = {{100, {{3, fd}, {4, fd}}}};
   w.reload();
 
-  const auto& executed = w.exec(100, {.comm = "older"});
-  ASSERT_EQ(executed.thread, w.thread(100)) << "delivered all the same";
-  EXPECT_EQ(w.thread(100)->comm, "bash");
+  // bash at the scan was two other programs before.
+  const auto& executed = w.exec(100, {.comm = "first", .ptid = 77});
+  ASSERT_EQ(executed.thread, w.thread(100));
+  EXPECT_EQ(w.thread(100)->comm, "first");
+  EXPECT_EQ(w.thread(100)->ptid, 10) << "the parent is the one that the scan found";
+  EXPECT_NE(w.fd(100, 4), nullptr) << "opened after the exec, or it would not be there";
   const auto& opened = w.openat(100, 3, -100, "older");
-  EXPECT_EQ(opened.fd_number, 3);
   ASSERT_NE(opened.fd, nullptr);
-  EXPECT_EQ(opened.fd->name, "/now") << "what the scan found under that number";
+  EXPECT_EQ(opened.fd->name, "/home/older");
   w.close(100, 3);
   w.tick();
-  EXPECT_NE(w.fd(100, 3), nullptr) << "closed before it was opened again and scanned";
+  EXPECT_NE(w.fd(100, 3), nullptr) << "it may have come again over a socket, of which no event tells";
+  w.apply(w.event(ev::SYSCALL_SETUID_X, 100).num<int64_t>(0).num<uint32_t>(0).build());
+  EXPECT_EQ(w.thread(100)->uid, 0u);
+  w.exec(100, {.comm = "bash"});
+  EXPECT_EQ(w.thread(100)->comm, "bash");
+  EXPECT_EQ(w.tables.counters().stale_events, 1u);
+
   w.exit(100, 1);
   w.tick();
   EXPECT_NE(w.thread(100), nullptr) << "the exit of the tid's previous owner";
   EXPECT_FALSE(w.thread(100)->dead);
-  w.apply(w.event(ev::SYSCALL_SETUID_X, 100).num<int64_t>(0).num<uint32_t>(0).build());
-  EXPECT_EQ(w.thread(100)->uid, 1000u);
   w.fork(10, 100);
-  EXPECT_EQ(w.thread(100)->comm, "bash") << "the child was scanned after it had been made";
-  EXPECT_EQ(w.thread(100)->scanned_ns, scan);
+  EXPECT_EQ(w.thread(100)->scanned_ns, scan) << "the child was scanned after it had been made";
   w.fork(10, 200);
   EXPECT_NE(w.thread(200), nullptr) << "a child that the scan missed is made";
-  EXPECT_EQ(w.tables.counters().stale_events, 5u);
+  EXPECT_EQ(w.tables.counters().stale_events, 2u);
 
   w.now = scan;
   w.exec(100, {.comm = "newer"});
   EXPECT_EQ(w.thread(100)->comm, "newer");
+  EXPECT_EQ(w.fd(100, 4), nullptr);
+}
+
+TEST(Scan, EventsOfWhoHadTheIdBeforeDoNotCount) {
+  World w;
+  for (Thread& thread : w.snapshot.threads) {
+    thread.clone_ns = kStart + 9 * kSecondNs;
+    thread.scanned_ns = kStart + 10 * kSecondNs;
+  }
+  w.reload();
+  w.exec(100, {.comm = "older"});
+  EXPECT_EQ(w.thread(100)->comm, "bash");
+  EXPECT_EQ(w.tables.counters().stale_events, 1u);
 }
 
 TEST(Load, StartsOver) {

@@ -72,6 +72,15 @@ TEST(SensorArrival, WhoIsMovedByAnotherIsKnownByName) {
   EXPECT_EQ(thread.exe, thread.comm);
   EXPECT_TRUE(thread.args.empty()) << "its memory is its own";
   EXPECT_NE(thread.exepath.find("sensor_arrival_test"), std::string::npos) << thread.exepath;
+
+  const auto parent = box.source().find_parent_of_arrival(getpid());
+  ASSERT_TRUE(parent);
+  EXPECT_EQ(parent->ptid, getppid());
+  std::string comm;
+  std::getline(std::ifstream("/proc/self/comm"), comm);
+  EXPECT_EQ(parent->comm, comm);
+  EXPECT_LE(parent->clone_ns, thread.clone_ns);
+  EXPECT_LE(seconds(thread.clone_ns) - seconds(parent->clone_ns), 60u);
 }
 
 TEST(SensorArrival, MountsOfItsOwnAreSeen) {

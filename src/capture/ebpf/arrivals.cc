@@ -66,6 +66,23 @@ Thread describe(const Event& event, const quell_wire_arrival& more) {
 
 }  // namespace
 
+Thread as_it_arrived(Thread then, Thread now) {
+  if (then.exe_ino == now.exe_ino && then.comm == now.comm) {
+    then.exe = std::move(now.exe);
+    then.args = std::move(now.args);
+    then.env = std::move(now.env);
+  }
+  // Its parent outside of the scope may have ended since, and nobody would say so.
+  then.ptid = now.ptid;
+  then.flags = now.flags;
+  then.root = std::move(now.root);
+  then.cgroups = std::move(now.cgroups);
+  then.pidns_init_start_ns = now.pidns_init_start_ns;
+  then.scanned_ns = now.scanned_ns;
+  if (!then.is_main()) then.cwd.clear(), then.env.clear();  // these live with the main thread
+  return then;
+}
+
 void Arrivals::add(std::span<const uint8_t> event, std::span<const uint8_t> more) {
   Event parsed;
   if (more.size() < sizeof(quell_wire_arrival) || !Event::parse(event, parsed)) return;
@@ -80,14 +97,31 @@ void Arrivals::add(std::span<const uint8_t> event, std::span<const uint8_t> more
 
 std::optional<Arrival> Arrivals::find(int64_t tid) const {
   const auto found = by_tid_.find(tid);
-  if (found == by_tid_.end()) return {};
-  const std::span<const uint8_t> bytes = found->second;
+  return found == by_tid_.end() ? std::nullopt : parse(found->second);
+}
+
+// Asked for processes that are gone, when they are first heard of.
+std::optional<Thread> Arrivals::find_parent(int64_t pid) const {
+  for (auto tid = order_.rbegin(); tid != order_.rend(); ++tid)
+    if (auto arrival = find(*tid); arrival && arrival->parent.pid == pid) return std::move(arrival->parent);
+  return {};
+}
+
+std::optional<Arrival> Arrivals::parse(std::span<const uint8_t> bytes) {
   const size_t event_bytes = bytes.size() - sizeof(quell_wire_arrival);
   Event event;
   if (!Event::parse(bytes.first(event_bytes), event)) return {};
   quell_wire_arrival more;
   std::memcpy(&more, bytes.data() + event_bytes, sizeof more);
-  return Arrival{describe(event, more), more.has_own_mounts != 0};
+  Arrival out{describe(event, more), {}, more.has_own_mounts != 0};
+  Thread& parent = out.parent;
+  parent.tid = parent.pid = out.thread.ptid;
+  parent.ptid = static_cast<int64_t>(more.parent_ptid);
+  parent.comm = parent.exe = std::string(more.parent_comm, strnlen(more.parent_comm, sizeof more.parent_comm));
+  parent.cwd = parent.root = "/";
+  parent.clone_ns = more.parent_start_ns;
+  parent.scanned_ns = event.ts_ns();
+  return out;
 }
 
 }  // namespace quell::capture

@@ -130,6 +130,7 @@ class Sensor final : public LiveSource {
   Result<void> set_interest(const Interest& interest) override;
   std::vector<std::pair<EventCode, uint64_t>> losses() const override;
   std::optional<Arrival> find_arrival(int64_t tid) const override { return arrivals_.find(tid); }
+  std::optional<Thread> find_parent_of_arrival(int64_t pid) const override { return arrivals_.find_parent(pid); }
 
  private:
   Result<void> start(const EbpfOptions& options);

@@ -52,6 +52,8 @@ class LiveSource : public EventSource {
   /// A process that was moved into the scope, as the kernel knew it then: for who is not in /proc any more. Nothing if
   /// nobody came under this id; the last 256 are remembered. Same thread as fill().
   virtual std::optional<Arrival> find_arrival(int64_t) const { return {}; }
+  /// The parent, outside of the scope, of a process that was moved into it.
+  virtual std::optional<Thread> find_parent_of_arrival(int64_t) const { return {}; }
 };
 
 /// Loads and attaches the sensor. fill() returns as soon as it has events and the ring is empty, so a long timeout
