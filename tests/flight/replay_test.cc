@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <variant>
 
 #include "apps/quell/evaluator.h"
 #include "apps/quell/rules.h"
@@ -235,6 +237,86 @@ capture::flight::FlightLimits small_limits() {
 size_t seeds() {
   const char* given = std::getenv("QUELL_FLIGHT_SEEDS");
   return given != nullptr ? std::strtoul(given, nullptr, 10) : 6;
+}
+
+/// Its parameters by name; those of no name here are empty.
+std::vector<uint8_t> event(EventCode code, uint64_t ts_ns, int64_t tid,
+                           const std::map<std::string_view, std::variant<int64_t, uint32_t, const char*>>& params) {
+  EventBuilder builder(code, ts_ns, tid);
+  for (const ParamSpec& param : event_spec(code).params) {
+    const auto found = params.find(param.name);
+    if (found == params.end()) {
+      builder.empty();
+    } else if (const auto* text = std::get_if<const char*>(&found->second)) {
+      builder.text(*text);
+    } else if (const auto* narrow = std::get_if<uint32_t>(&found->second)) {
+      builder.num(*narrow);
+    } else {
+      builder.num(std::get<int64_t>(found->second));
+    }
+  }
+  return builder.build();
+}
+
+// A process that is heard of through its new thread is looked up when it already is another program.
+TEST(Recording, HoldsWhoWasLookedUpForANewThread) {
+  const Folder folder;
+  const auto loaded = rules(folder);
+  ASSERT_NE(loaded, nullptr);
+  const auto look_up = [](int64_t tid, Thread& out, std::vector<std::pair<int64_t, Fd>>& fds) {
+    if (tid != 100) return false;
+    out.tid = out.pid = 100;
+    out.ptid = 1;
+    out.comm = out.exe = "sh";
+    out.exepath = "/bin/sh";
+    out.cwd = "/";
+    out.scanned_ns = 9'000;
+    fds.emplace_back(0, Fd{});
+    return true;
+  };
+  enrich::Options options;
+  options.live = true;
+  options.read_thread = look_up;
+  enrich::StateTables tables(options);
+  detect::Engine engine(loaded->program);
+  std::vector<std::string> live;
+  cli::EvaluatorOptions evaluation;
+  evaluation.origin = "live:test";
+  evaluation.on_detection = [&](Detection&& detection) { live.push_back(summary(detection)); };
+  evaluation.read_thread = look_up;
+  cli::Evaluator evaluator(tables, engine, evaluation);
+  const Snapshot nobody;
+  evaluator.load(nobody);
+  auto writer = capture::ScapWriter::create(folder.path() + "/all.scap", nobody, {});
+  ASSERT_TRUE(writer);
+  evaluator.record_to(writer->get());
+  const int64_t no_result = 0;
+  evaluator.inject(event(ev::SYSCALL_CLONE3_X, 1'000, 101,
+                         {{"res", no_result},
+                          {"comm", "runc"},
+                          {"exe", "runc"},
+                          {"tid", int64_t{101}},
+                          {"pid", int64_t{100}},
+                          {"ptid", int64_t{1}},
+                          {"flags", uint32_t{0x2000}}}));
+  EXPECT_EQ(tables.thread(100)->comm, "sh");
+  evaluator.inject(event(ev::SYSCALL_EXECVE_19_X, 2'000, 100,
+                         {{"res", no_result},
+                          {"comm", "attacker"},
+                          {"exe", "/attacker"},
+                          {"tid", int64_t{100}},
+                          {"pid", int64_t{100}},
+                          {"ptid", int64_t{1}}}));
+  evaluator.inject(event(ev::SYSCALL_OPENAT_2_X, 3'000, 100,
+                         {{"fd", int64_t{3}}, {"dirfd", int64_t{-100}}, {"name", "/etc/shadow"}}));
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_NE(live[0].find("attacker /attacker"), std::string::npos) << live[0];
+  EXPECT_EQ(tables.counters().lookups, tables.counters().lookups_failed) << "a lookup that the recording does not hold";
+
+  EXPECT_TRUE((*writer)->close());
+  const auto again = replay(folder.path() + "/all.scap", *loaded);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(summary(again[0]), live[0]);
 }
 
 TEST(FlightReplay, CapturesFireTheirDetectionAgain) {
