@@ -441,6 +441,8 @@ TEST(Actions, RowsHoldTogether) {
     const auto target = parse_target(example->at("target").str());
     ASSERT_TRUE(target);
     EXPECT_EQ(target->kind == TargetRef::Kind::process, spec->target == EntityKind::process);
+    EXPECT_TRUE(spec->lifts.empty() || (spec->releases && find_action_spec(spec->lifts) != nullptr)) << spec->name;
+    for (const ParamSpec& param : spec->params) EXPECT_FALSE(param.doc.empty()) << spec->name << " " << param.name;
   }
 }
 

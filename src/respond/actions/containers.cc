@@ -254,7 +254,7 @@ Look prove_ended(const World& world, const Subject& subject, const Plan& plan, u
   return seen;
 }
 
-std::unique_ptr<Watcher> watch_container_respawn(const World&, const Subject& subject, const Plan&) {
+std::unique_ptr<Watcher> watch_container_respawn(const Call&, const Subject& subject, const Plan&) {
   return std::make_unique<ContainerRespawnWatcher>(subject);
 }
 

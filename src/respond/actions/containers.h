@@ -41,7 +41,7 @@ Look look_ended(const World& world, const Target& target);
 /// The same until it is so or `timeout_ns` has passed, and then every process of the plan dead as well.
 Look prove_ended(const World& world, const Subject& subject, const Plan& plan, uint64_t timeout_ns);
 /// Watches for the container coming back, and for a new one from the same image.
-std::unique_ptr<Watcher> watch_container_respawn(const World& world, const Subject& subject, const Plan& plan);
+std::unique_ptr<Watcher> watch_container_respawn(const Call& call, const Subject& subject, const Plan& plan);
 
 /// For pause: paused says the runtime, and frozen says the freezer that it uses.
 Look look_frozen(const World& world, const Target& target);
