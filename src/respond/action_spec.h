@@ -82,7 +82,7 @@ struct ActionSpec {
   ActionClass effect_class = ActionClass::soft;
   /// Ends in `undone` instead of `contained`: it lifts the containments that `lifts` names.
   bool releases = false;
-  std::string_view lifts = {};  // "container.pause"
+  std::string_view lifts = {};  // "container.kill|container.stop"
   uint64_t default_ttl_s = 0;   // 0: does not expire, and takes no TTL
   std::span<const ParamSpec> params = {};
   // For people, one sentence each: docs/response.md and the catalogue of the API are made of them.

@@ -21,6 +21,12 @@ std::string random_id() {
   return fmt::format("a-{:016x}", value);
 }
 
+bool is_among(std::string_view name, std::string_view names) {
+  for (const std::string_view one : split(names, '|'))
+    if (one == name) return true;
+  return false;
+}
+
 std::string identity_of(const Target& target) {
   switch (target.kind) {
     case EntityKind::process:
@@ -334,7 +340,7 @@ void Runner::lift_by(ActionRecord& release, const ActionSpec& spec) {
   for (auto& [id, active] : active_) {
     ActionRecord& held = active.record;
     const bool is_its =
-        active.spec->name == spec.lifts &&
+        is_among(active.spec->name, spec.lifts) &&
         (held.target.kind == EntityKind::container ? held.target.container_id == release.target.container_id
                                                    : held.target.str() == release.target.str());
     if (!is_its || !is_in_effect(held)) continue;
