@@ -95,7 +95,7 @@ Result<Runner::Prepared> Runner::prepare(const ActionRecord& record, Target* ide
   if (out.spec->missing != nullptr)
     if (const auto why = out.spec->missing(world_))
       return Error{Code::unsupported, fmt::format("{} is not possible here: {}", out.spec->name, *why), {}};
-  QUELL_TRY(out.resolved, resolve(world_, *out.spec, command.target, options_.find_detection, identity));
+  QUELL_TRY(out.resolved, resolve(world_, *out.spec, command, options_.find_detection, identity));
   const Subject& subject = out.resolved.subject;
   const Call verb{world_, record.id, command.params, subject.target};
   QUELL_CHECK(out.spec->plan(verb, subject, out.plan));
