@@ -74,6 +74,12 @@ Result<Descriptor> open_quarantine_in(int folder) {
   return inside;
 }
 
+/// The last one out takes the quarantine's folder with it.
+void remove_if_empty(int quarantine_folder) {
+  if (const auto up = open_at(quarantine_folder, "..", O_PATH | O_DIRECTORY))
+    (void)::unlinkat(up->get(), kQuarantineFolder.data(), AT_REMOVEDIR);
+}
+
 /// In which folders to try, best first: the mount's root, or the nearest to it that is ours.
 std::vector<size_t> choices(const std::vector<Descriptor>& folders) {
   std::vector<size_t> order;
@@ -311,9 +317,14 @@ Result<void> quarantine(const Os& os, const FilePlace& place, const QuarantineRe
     if (now.changed_ns != record.attributes.changed_ns && !has_recorded_content(entry.file.get(), now, record))
       return Error{Code::stale, "the file has changed since its copy was made", place.path};
     QUELL_TRY(target.folder, make_quarantine(entry.folder.get()));
-    QUELL_CHECK(set_file_flags(entry.file.get(), false, false));
-    QUELL_CHECK(
-        move_file(entry.file.get(), entry.folder.get(), entry.name, target.folder.get(), quarantined_name(record)));
+    const auto moved = [&]() -> Result<void> {
+      QUELL_CHECK(set_file_flags(entry.file.get(), false, false));
+      return move_file(entry.file.get(), entry.folder.get(), entry.name, target.folder.get(), quarantined_name(record));
+    }();
+    if (!moved) {
+      remove_if_empty(target.folder.get());
+      return moved;
+    }
     target.file = std::move(entry.file);
   } else {
     QUELL_TRY(target, find_quarantined(entry.folder.get(), record));
@@ -355,9 +366,7 @@ Result<void> restore(const Os& os, const FilePlace& place, const QuarantineRecor
         move_file(found.file.get(), found.folder.get(), quarantined_name(record), entry.folder.get(), entry.name));
     QUELL_CHECK(sync_file(found.folder.get(), std::string(kQuarantineFolder)));
     file = std::move(found.file);
-    // The last one out: the folder goes when it is empty.
-    if (const auto up = open_at(found.folder.get(), "..", O_PATH | O_DIRECTORY))
-      (void)::unlinkat(up->get(), kQuarantineFolder.data(), AT_REMOVEDIR);
+    remove_if_empty(found.folder.get());
   }
   QUELL_TRY(const FileAttributes now, read_attributes(file.get()));
   if (!now.immutable && !now.append_only) QUELL_CHECK(apply_attributes(file.get(), record.attributes));

@@ -2,8 +2,10 @@
 #include "os/file_quarantine.h"
 
 #include <fmt/format.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
+#include <atomic>
 #include <random>
 
 #include "host_support.h"
@@ -245,6 +247,36 @@ TEST(FileQuarantine, AReplacedOrChangedFileIsNotTaken) {
     EXPECT_EQ(quarantine(machine(), place, record).error().code, Code::stale);
     EXPECT_TRUE(std::filesystem::exists(place.path));
     EXPECT_FALSE(std::filesystem::exists(record.quarantine_folder + "/q-" + record.tag));
+  });
+}
+
+TEST(FileQuarantine, WhoeverSwapsFilesMeanwhileLosesNone) {
+  with_file([](const std::string& folder, const FilePlace& place, const QuarantineRecord& record) {
+    std::ofstream(folder + "/home/innocent") << "innocent";
+    std::atomic<bool> done{false};
+    std::thread attacker([&] {
+      while (!done)
+        ::syscall(SYS_renameat2, AT_FDCWD, place.path.c_str(), AT_FDCWD, (folder + "/home/innocent").c_str(),
+                  2 /* RENAME_EXCHANGE */);
+    });
+    size_t taken = 0, refused = 0;
+    for (int round = 0; round < 300; ++round) {
+      const auto result = quarantine(machine(), place, record);
+      if (!result) {
+        EXPECT_TRUE(result.error().code == Code::stale || result.error().code == Code::gone) << result.error().str();
+        ++refused;
+        continue;
+      }
+      ++taken;
+      const FileAttributes inside = attributes_of(record.quarantine_folder + "/q-" + record.tag);
+      ASSERT_EQ(inside.inode, record.attributes.inode);
+      ASSERT_TRUE(restore(machine(), place, record));
+    }
+    done = true;
+    attacker.join();
+    std::printf("swapped meanwhile: %zu taken, %zu refused\n", taken, refused);
+    EXPECT_EQ(attributes_of(folder + "/home/innocent").size + attributes_of(place.path).size, 8u + 7u);
+    EXPECT_FALSE(std::filesystem::exists(record.quarantine_folder));
   });
 }
 
