@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "os/docker.h"
 #include "os/net_allow.h"
 #include "os/nft_rules.h"
 #include "os/sock_diag.h"
@@ -110,6 +111,27 @@ TEST(NftRules, ReadsATable) {
   for (const char* text : {"", "{}", "[]", "{\"nftables\": 3}", "nonsense"})
     EXPECT_EQ(parse_nft_table(text).error().code, Code::malformed) << text;
   EXPECT_TRUE(parse_nft_table("{\"nftables\": [1, null, {\"rule\": 3}, {\"set\": {\"elem\": [[]]}}]}"));
+}
+
+TEST(DockerNetworks, AreReadAndGivenBack) {
+  const auto networks = parse_docker_networks(R"({"Id":"x","NetworkSettings":{"Networks":{
+    "host":{"NetworkID":"h"},
+    "back end":{"IPAMConfig":{"IPv4Address":"10.5.0.9"},"Links":null,"Aliases":["web","a\"b"],"NetworkID":"n1","IPAddress":"10.5.0.9",
+      "GlobalIPv6Address":"fd05::9","MacAddress":"02:42:0a:05:00:09","DriverOpts":{"k":"v"}},
+    "plain":{"IPAMConfig":null,"NetworkID":"n2","IPAddress":"172.18.0.2","DriverOpts":null}}}})");
+  ASSERT_TRUE(networks) << networks.error().str();
+  ASSERT_EQ(networks->size(), 2u);
+  const NetworkEndpoint& one = (*networks)[0];
+  EXPECT_EQ(one.network, "back end");
+  EXPECT_EQ(one.fixed_ipv4, "10.5.0.9");
+  EXPECT_EQ(one.aliases, (std::vector<std::string>{"web", "a\"b"}));
+  EXPECT_EQ(docker_connect_body("x", one, true),
+            R"({"Container":"x","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.5.0.9","IPv6Address":"fd05::9"},)"
+            R"("Aliases":["web","a\"b"],"MacAddress":"02:42:0a:05:00:09","DriverOpts":{"k":"v"}}})");
+  EXPECT_EQ(docker_connect_body("x", (*networks)[1], false), R"({"Container":"x","EndpointConfig":{"IPAMConfig":{}}})");
+  EXPECT_EQ(parse_docker_networks("{}").error().code, Code::malformed);
+  EXPECT_EQ(parse_docker_networks("").error().code, Code::malformed);
+  EXPECT_TRUE(parse_docker_networks(R"({"NetworkSettings":{"Networks":null}})")->empty());
 }
 
 TEST(SockDiag, ReadsWhatTheKernelSays) {
