@@ -360,15 +360,15 @@ Result<Probe> run_probe(const CgroupRef& cgroup, int procs_fd) {
     ::close(go[1]);
     probe_child(procs_fd, ready[1], go[0]);
   }
-  ready_out.close();
-  go_in.close();
+  ready_out.reset();
+  go_in.reset();
   char byte = 0;
   Result<CgroupCut> cut = CgroupCut{};
   if (::read(ready_in.get(), &byte, 1) == 1) {
     cut = cut_cgroup(cgroup, "00000000", {});
     if (cut) (void)!::write(go_out.get(), "g", 1);
   }
-  go_out.close();
+  go_out.reset();
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

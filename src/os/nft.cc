@@ -115,8 +115,8 @@ Result<std::string> spawn(const std::string& program, const std::vector<std::str
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (number != 0) return errno_error(number, "cannot start nft", program);
-  out_out.close();
-  err_out.close();
+  out_out.reset();
+  err_out.reset();
   std::string text, words;
   const bool whole = read_all(out_in.get(), err_in.get(), text, words);
   if (!whole) ::kill(pid, SIGKILL);

@@ -237,8 +237,9 @@ bool is_container_init(const World& world, const Subject& subject) {
   return !host || host->pid_namespace != facts.pid_namespace;
 }
 
-Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string_view target,
+Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Command& command,
                          const FindDetection& find_detection, Target* identity) {
+  const std::string& target = command.target;
   QUELL_TRY(const TargetRef ref, parse_target(target));
   Target scratch;
   Target& known = identity != nullptr ? *identity : scratch;
@@ -269,8 +270,12 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string
       break;
     }
     case TargetRef::Kind::detection: {
-      if (!find_detection) return Error{Code::not_found, fmt::format("there is no detection {}", ref.text), {}};
-      QUELL_TRY(const Detection detection, find_detection(ref.text));
+      const bool is_with_it = command.detection != nullptr && command.detection->id == ref.text;
+      if (!is_with_it && !find_detection)
+        return Error{Code::not_found, fmt::format("there is no detection {}", ref.text), {}};
+      Result<Detection> found = is_with_it ? Result<Detection>(*command.detection) : find_detection(ref.text);
+      if (!found) return std::move(found).error();
+      const Detection& detection = *found;
       if (detection.evidence_ref.starts_with("scap:"))
         return Error{Code::unsupported,
                      fmt::format("detection {} comes from a capture, so nothing that runs here can be meant by it",

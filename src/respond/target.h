@@ -32,7 +32,7 @@ struct Resolved {
 /// stale or gone target can be put on record. Errors: Code::not_found (nothing of that name), Code::gone (it was, by
 /// its identity), Code::stale (another one lives there now), Code::invalid_argument (wrong kind for the action,
 /// ambiguous), Code::unsupported (a detection from a capture), Code::unavailable.
-Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string_view target,
+Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Command& command,
                          const FindDetection& find_detection, Target* identity = nullptr);
 
 /// Holds a target again, now, and compares: the last look before an effect. Errors: Code::gone, Code::stale,
