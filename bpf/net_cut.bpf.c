@@ -39,47 +39,50 @@ const volatile unsigned char loopback_allowed = 0;
 
 struct packet {
   struct quell_cut_key remote;
-  u8 protocol;
-  bool has_ports;
+  u64 rest;  // QUELL_CUT_PACKET
   u16 remote_port, local_port;
 };
 
 // False for what is no whole IP header.
 static __always_inline bool read_packet(struct __sk_buff *skb, bool out, struct packet *p) {
   u8 head[40];
+  u8 protocol;
   u32 transport;
-  bool first_part = true;
+  bool has_ports;
   if (bpf_skb_load_bytes(skb, 0, head, 20)) return false;
   p->remote.length = 128;
   if (head[0] >> 4 == 4) {
-    p->protocol = head[9];
-    first_part = !(head[6] & 0x1F) && !head[7];
+    protocol = head[9];
     transport = (head[0] & 0xF) * 4;
+    has_ports = !(head[6] & 0x1F) && !head[7];  // the first fragment, or all
     p->remote.address[10] = p->remote.address[11] = 0xFF;
     __builtin_memcpy(p->remote.address + 12, out ? head + 16 : head + 12, 4);
   } else if (head[0] >> 4 == 6) {
     if (bpf_skb_load_bytes(skb, 0, head, 40)) return false;
     // With an extension header in between there are no ports to see: only what is allowed for any protocol passes.
-    p->protocol = head[6];
+    protocol = head[6];
     transport = 40;
+    has_ports = true;
     __builtin_memcpy(p->remote.address, out ? head + 24 : head + 8, 16);
   } else {
     return false;
   }
-  if (first_part && (p->protocol == kProtoTcp || p->protocol == kProtoUdp)) {
+  has_ports = has_ports && (protocol == kProtoTcp || protocol == kProtoUdp);
+  if (has_ports) {
     u16 ports[2];
     if (bpf_skb_load_bytes(skb, transport, ports, sizeof(ports))) return false;
-    p->has_ports = true;
     p->remote_port = bpf_ntohs(out ? ports[1] : ports[0]);
     p->local_port = bpf_ntohs(out ? ports[0] : ports[1]);
   }
+  if (protocol == kProtoIcmp6) protocol = kProtoIcmp;
+  p->rest = QUELL_CUT_PACKET(has_ports, protocol, p->remote_port, p->local_port);
   return true;
 }
 
 // Docker answers names at 127.0.0.11 inside the container and asks the world from outside of it: loopback would be a way out.
 static __always_inline bool asks_names(const struct packet *p) {
   const u8 *a = p->remote.address;
-  if (p->has_ports && (p->remote_port == kDnsPort || p->local_port == kDnsPort)) return true;
+  if (p->remote_port == kDnsPort || p->local_port == kDnsPort) return true;
   return a[10] == 0xFF && a[12] == 127 && a[13] == 0 && a[14] == 0 && a[15] == 11;
 }
 
@@ -87,16 +90,8 @@ static __always_inline bool allowed(struct __sk_buff *skb, const struct packet *
   if (loopback_allowed && skb->ifindex == kLoopbackDevice && !asks_names(p)) return true;
   struct quell_cut_services *services = bpf_map_lookup_elem(&cut_allow, &p->remote);
   if (!services) return false;
-  u8 protocol = p->protocol == kProtoIcmp6 ? kProtoIcmp : p->protocol;
-  for (u32 i = 0; i < kCutServices; ++i) {
-    if (i >= services->count) return false;
-    const struct quell_cut_service *s = &services->list[i];
-    if (s->protocol && s->protocol != protocol) continue;
-    if ((s->remote_port || s->local_port) && !p->has_ports) continue;
-    if (s->remote_port && s->remote_port != p->remote_port) continue;
-    if (s->local_port && s->local_port != p->local_port) continue;
-    return true;
-  }
+  for (u32 i = 0; i < kCutServices; ++i)
+    if (!((p->rest ^ services->list[i].wanted) & services->list[i].mask)) return true;
   return false;
 }
 

@@ -25,17 +25,17 @@ struct quell_cut_key {
   cut_u8 address[16];
 };
 
-// Ports in host byte order; 0 stands for any, as does protocol 0.
+// What a packet is apart from its addresses, as one number: protocol, ports in host byte order, and whether it has any. A
+// service is the bits that must be so. One comparison each keeps the verifier's work small, and with it the time of a cut.
+#define QUELL_CUT_PACKET(has_ports, protocol, remote_port, local_port)                              \
+  ((cut_u64)(has_ports) << 40 | (cut_u64)(protocol) << 32 | (cut_u64)(remote_port) << 16 | (cut_u64)(local_port))
 struct quell_cut_service {
-  cut_u8 protocol;  // IPPROTO_*
-  cut_u8 unused;
-  cut_u16 remote_port;
-  cut_u16 local_port;
+  cut_u64 wanted, mask;
 };
+#define QUELL_CUT_NEVER ((cut_u64)1 << 63)  // in `wanted` and `mask`: no packet has this bit
 
-// The longest prefix alone is found, so it repeats the services of the shorter ones that hold it.
+// The longest prefix alone is found, so it repeats the services of the shorter ones that hold it. The rest is "never".
 struct quell_cut_services {
-  cut_u32 count;
   struct quell_cut_service list[kCutServices];
 };
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -165,20 +166,28 @@ uint8_t protocol_number(NetAllow::Protocol protocol) {
   return 0;
 }
 
+quell_cut_service service_of(const NetAllow& entry) {
+  const bool ports = entry.remote_port != 0 || entry.local_port != 0;
+  const uint8_t protocol = protocol_number(entry.protocol);
+  return {.wanted = QUELL_CUT_PACKET(ports, protocol, entry.remote_port, entry.local_port),
+          .mask = QUELL_CUT_PACKET(ports, protocol == 0 ? 0 : 0xFF, entry.remote_port == 0 ? 0 : 0xFFFF,
+                                   entry.local_port == 0 ? 0 : 0xFFFF)};
+}
+
 Result<void> fill_allow_map(int map_fd, const NetAllowList& allow) {
   for (const NetAllow& entry : allow.entries) {
-    quell_cut_services services{};
+    quell_cut_services services;
+    std::fill(std::begin(services.list), std::end(services.list),
+              quell_cut_service{.wanted = QUELL_CUT_NEVER, .mask = QUELL_CUT_NEVER});
+    size_t count = 0;
     for (const NetAllow& wider : allow.entries) {
       if (!wider.remote.contains(entry.remote)) continue;
-      if (services.count == kCutServices)
+      if (count == kCutServices)
         return Error{Code::limit,
                      fmt::format("more than {} entries of the allowed traffic are about {}", int{kCutServices},
                                  entry.remote.str()),
                      {}};
-      services.list[services.count++] = {.protocol = protocol_number(wider.protocol),
-                                         .unused = 0,
-                                         .remote_port = wider.remote_port,
-                                         .local_port = wider.local_port};
+      services.list[count++] = service_of(wider);
     }
     const quell_cut_key key = key_of(entry.remote);
     if (::bpf_map_update_elem(map_fd, &key, &services, BPF_ANY) != 0)
