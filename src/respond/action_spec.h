@@ -84,7 +84,10 @@ struct ActionSpec {
   /// Ends in `undone` instead of `contained`: it lifts the containments that `lifts` names.
   bool releases = false;
   std::string_view lifts = {};  // "container.kill|container.stop"
-  uint64_t default_ttl_s = 0;   // 0: does not expire, and takes no TTL
+  /// Nothing but the undo of the newest action that it lifts and that stands on the same target: it has no verbs of its
+  /// own, and the outcome is that action's record.
+  bool by_undo = false;
+  uint64_t default_ttl_s = 0;  // 0: does not expire, and takes no TTL
   std::span<const ParamSpec> params = {};
   // For people, one sentence each: docs/response.md and the catalogue of the API are made of them.
   std::string_view mechanism = {};

@@ -122,6 +122,16 @@ Result<Preview> Runner::preview(const Command& command) {
   record.id = options_.new_id();
   record.command = command;
   QUELL_TRY(record.command.params, complete_params(*spec, command.params));
+  if (spec->by_undo) {
+    QUELL_TRY(const ActionRecord lifted, find_lifted(*spec, command));
+    Subject subject;
+    subject.target = lifted.target;
+    Plan plan;
+    plan.effects.push_back(
+        fmt::format("undoes action {} ({} by {})", lifted.id, lifted.command.action, lifted.command.actor));
+    plan.undo = std::string(spec->undo_doc);
+    return Preview{lifted.target, {}, false, false, {}, plan_to_json(*spec, subject, plan, command, 0, {}, {})};
+  }
   QUELL_TRY(Prepared prepared, prepare(record, nullptr));
   return Preview{prepared.resolved.subject.target,
                  std::move(prepared.refusal),
@@ -160,7 +170,28 @@ Result<std::optional<ActionRecord>> Runner::find_standing(const ActionSpec& spec
   return std::optional<ActionRecord>();
 }
 
+Result<ActionRecord> Runner::find_lifted(const ActionSpec& spec, const Command& command) {
+  QUELL_TRY(const TargetRef ref, parse_target(command.target));
+  for (const ActionState state : {ActionState::contained, ActionState::partially_contained, ActionState::undo_failed}) {
+    ActionQuery query;
+    query.action = spec.lifts;
+    query.state = state;
+    query.limit = 1000;
+    QUELL_TRY(const std::vector<ActionRecord> standing, journal_.list_actions(query));
+    for (const ActionRecord& record : standing)
+      if (record.command.action == spec.lifts &&
+          (record.target.str() == command.target || record.command.target == command.target))
+        return record;
+  }
+  return Error{Code::not_found, fmt::format("no {} of ours stands on {}", spec.lifts, command.target), {}};
+}
+
 Result<Outcome> Runner::run(const Command& command) {
+  if (const ActionSpec* spec = find_action_spec(command.action); spec != nullptr && spec->by_undo) {
+    QUELL_CHECK(check_command(command, *spec));
+    QUELL_TRY(const ActionRecord record, find_lifted(*spec, command));
+    return undo({record.id, command.actor, command.reason});
+  }
   Result<Outcome> out = [&]() -> Result<Outcome> {
     std::unique_lock lock(mutex_);
     QUELL_TRY(const ActionSpec* spec, spec_of(command.action));

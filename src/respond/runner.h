@@ -107,6 +107,8 @@ class Runner final : public Responder {
   /// False: the request was cancelled meanwhile, and the record says so.
   Result<bool> collect_evidence(ActionRecord& record, const ActionSpec& spec, const Subject& subject,
                                 std::unique_lock<std::mutex>& lock);
+  /// The record that a by_undo action means. Errors: Code::not_found.
+  Result<ActionRecord> find_lifted(const ActionSpec& spec, const Command& command);
   Result<Outcome> await_approval(ActionRecord record, const ActionSpec& spec);
   void conclude(ActionRecord& record, const ActionSpec& spec, const Look& look, const Result<void>& effect);
   void start_expiry(ActionRecord& record, const ActionSpec& spec, uint64_t from_ns);

@@ -9,7 +9,8 @@ namespace quell::respond {
 namespace {
 
 constexpr std::string_view kForms =
-    "write container:ID, container:NAME, process:PID, process:PID@START_TICKS, address:ADDRESS, host: or detection:ID";
+    "write container:ID, container:NAME, process:PID, process:PID@START_TICKS, address:ADDRESS, user:NAME, host: or "
+    "detection:ID";
 
 std::string cgroup_path(const os::ProcessFacts& facts) {
   std::string v2, freezer, other;
@@ -114,6 +115,7 @@ Error wrong_kind(const ActionSpec& spec, std::string_view target) {
       case EntityKind::container: return "write container:ID, container:NAME or detection:ID, or use process.kill";
       case EntityKind::address: return "write address:203.0.113.9 or address:2001:db8::/48";
       case EntityKind::host: return "write host:";
+      case EntityKind::user: return "write user:NAME, a local account";
       default: return "see `quell action catalogue`";
     }
   }();
@@ -216,8 +218,10 @@ Result<TargetRef> parse_target(std::string_view text) {
     ref.text = prefix->str();
     return ref;
   }
-  if (kind == "container" || kind == "detection") {
-    ref.kind = kind == "container" ? TargetRef::Kind::container : TargetRef::Kind::detection;
+  if (kind == "container" || kind == "detection" || kind == "user") {
+    ref.kind = kind == "container" ? TargetRef::Kind::container
+               : kind == "user"    ? TargetRef::Kind::user
+                                   : TargetRef::Kind::detection;
     ref.text = rest;
     return ref;
   }
@@ -292,6 +296,12 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Comma
       QUELL_TRY(out.subject, this_machine(world, ref.text));
       break;
     }
+    case TargetRef::Kind::user: {
+      if (spec.target != EntityKind::user) return wrong_kind(spec, target);
+      out.subject.target.kind = EntityKind::user;
+      out.subject.target.user = ref.text;
+      break;
+    }
     case TargetRef::Kind::address: {
       if (spec.target != EntityKind::address) return wrong_kind(spec, target);
       out.subject.target.kind = EntityKind::address;
@@ -336,6 +346,16 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Comma
           case EntityKind::process: return resolve_detected_process(world, detection, known);
           case EntityKind::container: return resolve_detected_container(world, detection, known);
           case EntityKind::host: return this_machine(world, {});
+          case EntityKind::user: {
+            Subject subject;
+            subject.target.kind = EntityKind::user;
+            subject.target.user = detection.user_name;
+            if (!detection.container_full_id.empty() || detection.user_name.empty())
+              return Error{Code::not_found,
+                           fmt::format("detection {} names no account of this machine; write user:NAME", detection.id),
+                           {}};
+            return subject;
+          }
           case EntityKind::address: {
             Subject subject;
             subject.target.kind = EntityKind::address;
@@ -363,7 +383,7 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Comma
 
 Result<Subject> reopen(const World& world, const Target& target) {
   if (target.kind == EntityKind::host) return this_machine(world, target.machine_id);
-  if (target.kind == EntityKind::address) {
+  if (target.kind == EntityKind::address || target.kind == EntityKind::user) {
     Subject subject;
     subject.target = target;
     return subject;

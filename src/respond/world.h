@@ -19,6 +19,7 @@ struct World {
   const Clock& clock;
   /// How a proof waits between two looks. Tests let their clock run instead.
   std::function<void(uint64_t ns)> sleep;
+  std::string etc = "/etc";  // where passwd and shadow are
   /// The network of the machine; null: that of its first process. Tests give one of their own.
   std::function<Result<os::NetNamespace>()> machine_network = {};
   Result<os::NetNamespace> network() const {

@@ -429,11 +429,10 @@ TEST_F(RespondTest, TheWorkerDoesWhatIsDue) {
 TEST(Actions, RowsHoldTogether) {
   for (const ActionSpec* spec : kActions) {
     EXPECT_EQ(find_action_spec(spec->name), spec);
-    EXPECT_NE(spec->plan, nullptr);
-    EXPECT_NE(spec->effect, nullptr);
-    EXPECT_NE(spec->prove, nullptr);
-    EXPECT_NE(spec->look, nullptr);
-    EXPECT_TRUE(spec->undo != nullptr || spec->compensation != nullptr) << spec->name << ": what can a person do?";
+    for (const bool has_verb : {spec->plan != nullptr, spec->effect != nullptr, spec->prove != nullptr,
+                                spec->look != nullptr, spec->undo != nullptr || spec->compensation != nullptr})
+      EXPECT_NE(has_verb, spec->by_undo) << spec->name;
+    EXPECT_TRUE(!spec->by_undo || !spec->lifts.empty()) << spec->name;
     EXPECT_TRUE(spec->default_ttl_s == 0 || spec->undo != nullptr) << spec->name << " expires but cannot be undone";
     EXPECT_FALSE(spec->permissions.empty());
     const auto example = Json::parse(spec->example);

@@ -249,6 +249,53 @@ TEST_F(RealActionsTest, TheMachineIsIsolatedOnceAnotherPersonAgrees) {
   EXPECT_EQ(*NetLab::run(lab->inside(), {"nft", "list", "ruleset"}), before);
 }
 
+TEST_F(RealActionsTest, AnAccountIsDisabledAndGivenBackAsItWas) {
+  char folder[] = "/tmp/quell-etc-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string etc = folder;
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(etc + "/" + name) << text;
+    chmod((etc + "/" + name).c_str(), name == "shadow" ? 0640 : 0644);
+  };
+  const auto shadow = [&] {
+    std::stringstream text;
+    text << std::ifstream(etc + "/shadow").rdbuf();
+    return text.str();
+  };
+  write("passwd", "root:x:0:0::/root:/bin/sh\ndaemon:x:2:2::/:/bin/false\nmallory:x:1007:1007::/home/m:/bin/sh\n");
+  write("shadow", "root:*:19000:0:99999:7:::\nmallory:$6$salt$hash:19700:0:99999:7::20500:\n");
+  write("login.defs", "UID_MIN 1000\n");
+  const std::string before = shadow();
+  runner.reset();
+  World world{*machine, runtimes, system_clock(), [](uint64_t) {}};
+  world.etc = etc;
+  runner = std::make_unique<Runner>(std::move(world), journal, options);
+
+  const ActionRecord record = run("host.disable_user", "user:mallory");
+  ASSERT_EQ(record.state, contained) << proof_of(record);
+  EXPECT_NE(shadow().find("mallory:!$6$salt$hash:19700:0:99999:7::1:"), std::string::npos) << shadow();
+  EXPECT_EQ(record.pre_state_json.find("hash\":\"$6"), std::string::npos) << "no hash on record";
+  EXPECT_EQ(runner->in_effect()->size(), 1u);
+  const auto preview = runner->preview(command("host.enable_user", "user:mallory"));
+  ASSERT_TRUE(preview) << preview.error().str();
+  EXPECT_EQ(run("host.enable_user", "user:mallory").state, undone);
+  EXPECT_EQ(shadow(), before) << "undo(do(x)) = x";
+  EXPECT_EQ(runner->show(record.id)->state, undone);
+  EXPECT_EQ(runner->run(command("host.enable_user", "user:mallory")).error().code, Code::not_found);
+
+  const ActionRecord again = run("host.disable_user", "user:mallory");
+  ASSERT_EQ(again.state, contained);
+  write("shadow", "root:*:19000:0:99999:7:::\nmallory:$6$new$password:19800:0:99999:7:::\n");
+  EXPECT_NE(runner->in_effect()->front().drift, "");
+  const ActionRecord conflict = undo(again.id);
+  EXPECT_EQ(conflict.state, undo_failed);
+  EXPECT_EQ(conflict.reason.substr(0, 13), "undo_conflict");
+  for (const char* user : {"user:root", "user:daemon"})
+    EXPECT_EQ(run("host.disable_user", user).state, refused_guard) << user;
+  EXPECT_EQ(runner->run(command("host.disable_user", "user:nobody-here")).error().code, Code::not_found);
+  std::filesystem::remove_all(etc);
+}
+
 TEST(Allow, IsReadAndRefusedWithThePlace) {
   const auto allow = parse_allow("10.0.0.1, 192.0.2.0/24:53/udp [2001:db8::1]:443 2001:db8::/32");
   ASSERT_TRUE(allow) << allow.error().str();

@@ -11,6 +11,7 @@
 #include "respond/actions/container_stop.h"
 #include "respond/actions/container_unpause.h"
 #include "respond/actions/host_network.h"
+#include "respond/actions/host_user.h"
 #include "respond/actions/process_kill.h"
 #include "respond/actions/process_kill_tree.h"
 #include "respond/actions/process_net_block.h"
@@ -23,7 +24,7 @@ inline constexpr const ActionSpec* kActions[] = {
     &kContainerPause, &kContainerUnpause, &kContainerStop, &kContainerKill, &kContainerStart, &kContainerSetRestartPolicy,
     &kContainerIsolateNetwork,
     &kProcessKill, &kProcessKillTree, &kProcessSuspend, &kProcessResume, &kProcessNetBlock,
-    &kHostBlockIp, &kHostUnblockIp, &kHostIsolateNetwork,
+    &kHostBlockIp, &kHostUnblockIp, &kHostIsolateNetwork, &kHostDisableUser, &kHostEnableUser,
 };
 // clang-format on
 
