@@ -294,6 +294,8 @@ Result<QuarantineLook> look_quarantine(const Os& os, const FilePlace& place, con
 }
 
 Result<void> quarantine(const Os& os, const FilePlace& place, const QuarantineRecord& record) {
+  if (record.sha256.empty())
+    return Error{Code::invalid_argument, "a file is copied before it is moved: the record has no hash", place.path};
   QUELL_TRY(const QuarantineLook look, look_quarantine(os, place, record));
   switch (look.state) {
     case QuarantineState::quarantined: return {};
