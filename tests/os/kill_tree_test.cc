@@ -90,7 +90,7 @@ class Storm {
           storm(&*memory_.operator->());
         }) {
     memory_->go = true;
-    EXPECT_TRUE(eventually([this] { return memory_->forks > 500; }));
+    EXPECT_TRUE(eventually([this] { return memory_->forks > 100; }));
   }
   const TestChild& root() const { return root_; }
   int forks() const { return memory_->forks; }
