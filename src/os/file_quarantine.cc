@@ -294,6 +294,8 @@ Result<QuarantineLook> look_quarantine(const Os& os, const FilePlace& place, con
 }
 
 Result<void> quarantine(const Os& os, const FilePlace& place, const QuarantineRecord& record) {
+  if (record.sha256.empty())
+    return Error{Code::invalid_argument, "a file is copied before it is moved: the record has no hash", place.path};
   QUELL_TRY(const QuarantineLook look, look_quarantine(os, place, record));
   switch (look.state) {
     case QuarantineState::quarantined: return {};
@@ -362,8 +364,9 @@ Result<void> restore(const Os& os, const FilePlace& place, const QuarantineRecor
     if (!has_recorded_content(found.file.get(), now, record))
       return conflict("the content of the quarantined file is not what Quell left");
     QUELL_CHECK(apply_attributes(found.file.get(), record.attributes));
-    QUELL_CHECK(
-        move_file(found.file.get(), found.folder.get(), quarantined_name(record), entry.folder.get(), entry.name));
+    // Nobody else can put another file under this name in our folder; what becomes of it at its old place right
+    // afterwards is its owner's business, and must not make us move anything again.
+    QUELL_CHECK(rename_new(found.folder.get(), quarantined_name(record), entry.folder.get(), entry.name));
     QUELL_CHECK(sync_file(found.folder.get(), std::string(kQuarantineFolder)));
     file = std::move(found.file);
     remove_if_empty(found.folder.get());

@@ -62,7 +62,7 @@ Result<QuarantineLook> look_quarantine(const Os& os, const FilePlace& place, con
 
 /// Doing it twice is doing it once; after a crash it finishes. Returns when both folders are flushed. Errors: stale
 /// (another file has the name, or its content is not the copied one); gone; conflict (altered); refused (read-only);
-/// permission_denied; io.
+/// permission_denied; io; invalid_argument (no hash: nothing was copied).
 Result<void> quarantine(const Os& os, const FilePlace& place, const QuarantineRecord& record);
 
 /// Brings back name, owner, mode, times, extended attributes and flags. Doing it twice is doing it once. Errors:

@@ -172,6 +172,29 @@ class TestFolder {
   int fd_ = -1;
 };
 
+/// Runs `body` in a child and kills that after so many microseconds, unless it was faster. Answers whether it was
+/// killed.
+inline bool killed_after(unsigned microseconds, const std::function<void()>& body) {
+  int started[2];
+  EXPECT_EQ(::pipe(started), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)!::write(started[1], "x", 1);
+    body();
+    ::_exit(0);
+  }
+  char byte;
+  EXPECT_EQ(::read(started[0], &byte, 1), 1);
+  ::close(started[0]);
+  ::close(started[1]);
+  if (microseconds > 0) ::usleep(microseconds);
+  ::kill(pid, SIGKILL);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFSIGNALED(status);
+}
+
 /// Runs `body` in a child with a mount namespace of its own, into which `enter` mounts what it needs; what fails in
 /// there fails the test. Answers false if this process may not make one.
 inline bool in_mount_namespace(const std::function<void()>& body) {

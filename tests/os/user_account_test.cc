@@ -203,6 +203,24 @@ TEST(UserAccount, LeftoversOfACrashAndAFullDisk) {
   EXPECT_TRUE(ran);
 }
 
+TEST(UserAccount, KilledAnywhereTheFileIsWhole) {
+  Users users;
+  const auto record = plan_disable_user(users.files(), "alice");
+  ASSERT_TRUE(record);
+  std::mt19937 random(5);
+  size_t kills = 0;
+  for (int round = 0; round < 100; ++round) {
+    kills += killed_after(random() % 2000, [&] { (void)disable_user(users.files(), *record); });
+    ASSERT_NE(look_user(users.files(), *record).value(), UserState::changed);
+    ASSERT_TRUE(disable_user(users.files(), *record));
+    kills += killed_after(random() % 2000, [&] { (void)enable_user(users.files(), *record); });
+    ASSERT_NE(look_user(users.files(), *record).value(), UserState::changed);
+    ASSERT_TRUE(enable_user(users.files(), *record));
+    ASSERT_EQ(users.shadow(), users.shadow_before());
+  }
+  std::printf("%zu of 200 were killed\n", kills);
+}
+
 TEST(UserAccount, WithoutRights) {
   QUELL_NEEDS_ROOT();
   Users users;
