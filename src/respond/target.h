@@ -1,5 +1,6 @@
 #pragma once
-// From what a person wrote to an identity that is held: container:ID|NAME, process:PID[@START_TICKS], detection:ID.
+// From what a person wrote to an identity that is held: container:ID|NAME, process:PID[@START_TICKS], detection:ID,
+// address:ADDRESS[/LENGTH], host:.
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,8 +12,8 @@
 namespace quell::respond {
 
 struct TargetRef {
-  enum class Kind : uint8_t { container, process, detection } kind = Kind::container;
-  std::string text;  // container id or name, detection id
+  enum class Kind : uint8_t { container, process, detection, address, host } kind = Kind::container;
+  std::string text;  // container id or name, detection id, address in its shortest form, machine id
   int64_t pid = -1;
   uint64_t start_ticks = 0;  // 0: whoever has the pid now
 };

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +74,23 @@ class TestChild {
  private:
   pid_t pid_ = -1;
 };
+
+/// A new child with this very pid, which must be free; -1 where that is not allowed. Ends by itself after a minute.
+inline pid_t fork_with_pid(pid_t pid) {
+  const pid_t wanted[1] = {pid};
+  struct {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+  } args{};
+  args.exit_signal = SIGCHLD;
+  args.set_tid = reinterpret_cast<uint64_t>(wanted);
+  args.set_tid_size = 1;
+  const auto child = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  if (child == 0) {
+    ::alarm(60);
+    for (;;) ::pause();
+  }
+  return child;
+}
 
 /// A cgroup directory of a hierarchy ("unified", "freezer"), removed at the end with whoever is left in it.
 class TestCgroup {

@@ -347,6 +347,37 @@ TEST(KillTree, WithoutTheRightNobodyDiesAndItIsSaid) {
   EXPECT_TRUE(lives(child.pid()));
 }
 
+TEST(KillTree, ARecycledPidIsNotSignalled) {
+  QUELL_NEEDS_ROOT();
+  for (int round = 0; round < 20; ++round) {
+    TestChild sibling;
+    TestChild first;
+    const ProcessHandle handle = first.handle();
+    const KillTreeRequest request = request_for(handle, TreeScope::descendants);
+    const ProcessId old = first.id();
+    const pid_t pid = first.pid();
+    first.reap();
+    // Another life of the same number, a clock tick later at the earliest.
+    std::this_thread::sleep_for(std::chrono::milliseconds(11));
+    const pid_t recycled = fork_with_pid(pid);
+    if (recycled < 0) GTEST_SKIP() << "SKIPPED: no right to choose a pid";
+    ASSERT_EQ(recycled, pid);
+    EXPECT_EQ(signal_verified(old, SIGKILL).error().code, Code::stale);
+    EXPECT_FALSE(kill_tree(machine(), request));
+    EXPECT_TRUE(alive_among(machine(), request.expected).empty());
+    // As a member that the caller remembers it is passed over as well.
+    KillTreeRequest other = request_for(sibling.handle(), TreeScope::descendants);
+    other.expected.push_back(old);
+    const auto result = kill_tree(machine(), other);
+    ASSERT_TRUE(result) << result.error().str();
+    EXPECT_FALSE(killed(*result, pid));
+    EXPECT_TRUE(lives(pid));
+    EXPECT_FALSE(lives(sibling.pid()));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+}
+
 TEST(KillTree, ScopesHaveNames) {
   for (const auto scope : {TreeScope::descendants, TreeScope::session, TreeScope::cgroup})
     EXPECT_EQ(tree_scope_from(to_string(scope)).value(), scope);
