@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -270,6 +271,18 @@ Result<CgroupRef> v2_cgroup_of(int64_t pid) {
                  mount.mount_point};
   }
   return Error{Code::unsupported, "cgroup v2 is not mounted on this machine", {}};
+}
+
+Result<std::set<uint64_t>> cgroup_tree(const CgroupRef& cgroup) {
+  QUELL_TRY(const Descriptor fd, open_same(cgroup));
+  std::set<uint64_t> inodes{cgroup.inode};
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator it(cgroup.directory, error), end; !error && it != end;
+       it.increment(error)) {
+    struct stat info {};
+    if (::lstat(it->path().c_str(), &info) == 0 && S_ISDIR(info.st_mode)) inodes.insert(info.st_ino);
+  }
+  return inodes;
 }
 
 Result<CgroupCut> cut_cgroup(const CgroupRef& cgroup, std::string_view tag, const NetAllowList& allow) {

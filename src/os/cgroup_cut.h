@@ -10,6 +10,7 @@
 //
 // Needs CAP_SYS_ADMIN (to find programs by their ids) and CAP_NET_ADMIN.
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,10 @@ Result<CgroupRef> cgroup_ref(const std::string& directory);
 /// The v2 cgroup that a process is in, which may be the root. Errors: gone, unsupported (no cgroup v2 mounted, or the
 /// process is outside of what we see of it).
 Result<CgroupRef> v2_cgroup_of(int64_t pid);
+
+/// Inodes of the cgroup and of all below it: FlowFilter::outside, to find the sockets that a cut of it does not reach.
+/// Errors: gone, stale.
+Result<std::set<uint64_t>> cgroup_tree(const CgroupRef& cgroup);
 
 struct CutDirection {
   bool attached = false;

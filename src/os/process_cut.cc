@@ -145,7 +145,8 @@ Result<ProcessCutDone> cut_process(const ProcessHandle& process, const CgroupRef
     // Alive after the write: so it was this process that the number meant.
     QUELL_TRY(const NetNamespace ns, NetNamespace::of_process(pid));
     if (!is_alive(process)) return Error{Code::gone, fmt::format("process {} does not exist any more", pid), {}};
-    return destroy_process_sockets(ns, pid);
+    // Those that it made in the child already are cut, or allowed.
+    return destroy_process_sockets(ns, pid, {child.inode});
   };
   auto sockets = steps();
   if (!sockets) {

@@ -55,6 +55,7 @@ T copy_struct(std::span<const uint8_t> bytes) {
 
 bool matches(const Flow& flow, const FlowFilter& filter) {
   if (filter.inodes && !filter.inodes->contains(flow.inode)) return false;
+  if (flow.cgroup != 0 && filter.outside.contains(flow.cgroup)) return false;
   // What is not connected has no remote address: "::" and "0.0.0.0" match no prefix, not even the widest.
   if (filter.remote && (flow.remote_port == 0 || !filter.remote->contains(IpPrefix::of(flow.remote)))) return false;
   return true;
@@ -298,6 +299,8 @@ Result<Flow> parse_diag_message(std::span<const uint8_t> payload, Flow::Protocol
                              .acked = info.tcpi_bytes_acked,
                              .received = info.tcpi_bytes_received};
     }
+    if (attribute.rta_type == INET_DIAG_CGROUP_ID && body.size() >= sizeof flow.cgroup)
+      flow.cgroup = copy_struct<uint64_t>(body);
     left = left.subspan(std::min<size_t>(RTA_ALIGN(attribute.rta_len), left.size()));
   }
   return flow;
@@ -360,15 +363,18 @@ Result<Destroyed> destroy_sockets(const NetNamespace& ns, const FlowFilter& filt
   return destroy_all(socket, filter);
 }
 
-Result<Destroyed> destroy_process_sockets(const NetNamespace& ns, int64_t pid) {
+Result<Destroyed> destroy_process_sockets(const NetNamespace& ns, int64_t pid, const std::set<uint64_t>& outside) {
   QUELL_TRY(const auto sockets, sockets_of(pid));
   FlowFilter filter;
   filter.inodes.emplace();
   for (const auto& [inode, protocol] : sockets) filter.inodes->insert(inode);
-  QUELL_TRY(Destroyed out, destroy_sockets(ns, filter));
+  QUELL_TRY(DiagSocket socket, DiagSocket::open(ns));
+  // All are listed, so that one which is left alone is not taken for one which cannot be reached.
+  QUELL_TRY(const Flows all, socket.list(filter));
   std::set<uint64_t> known;
-  for (const Flow& flow : out.done) known.insert(flow.inode);
-  for (const auto& failure : out.failed) known.insert(failure.flow.inode);
+  for (const Flow& flow : all.list) known.insert(flow.inode);
+  filter.outside = outside;
+  QUELL_TRY(Destroyed out, destroy_all(socket, filter));
   for (const auto& [inode, protocol] : sockets)
     if (!known.contains(inode) && !stays_on_the_machine(protocol))
       out.unreached.push_back(fmt::format("{} socket {}", protocol.empty() ? "unknown" : protocol, inode));

@@ -29,7 +29,9 @@ struct Flow {
   uint16_t local_port = 0, remote_port = 0;
   uint8_t state = 0;  // the kernel's TCP_* numbers
   uint32_t uid = 0, interface = 0;
-  uint64_t inode = 0;              // 0: belongs to no process any more
+  uint64_t inode = 0;  // 0: belongs to no process any more
+  /// The v2 cgroup in which it was created: the inode of its directory. 0: the kernel does not tell (before 5.9).
+  uint64_t cgroup = 0;
   uint64_t cookie = 0;             // never used again while the machine runs
   std::optional<FlowBytes> bytes;  // of TCP; kernels before 4.19 do not tell
 
@@ -40,6 +42,8 @@ struct Flow {
 struct FlowFilter {
   std::optional<IpPrefix> remote = {};
   std::optional<std::set<uint64_t>> inodes = {};
+  /// Only sockets that were created elsewhere than in these cgroups (Flow::cgroup): what a cut of them does not reach.
+  std::set<uint64_t> outside = {};
   bool tcp = true, udp = true;
 };
 struct Flows {
@@ -81,8 +85,8 @@ Result<void> probe_sock_destroy();
 /// Errors: as list_flows(); that single sockets could not be ended is said in the result.
 Result<Destroyed> destroy_sockets(const NetNamespace& ns, const FlowFilter& filter);
 /// The same for the sockets that a process has open; its identity is the caller's matter. A socket that it shares ends
-/// for the others, too. Errors: gone, permission_denied.
-Result<Destroyed> destroy_process_sockets(const NetNamespace& ns, int64_t pid);
+/// for the others, too. `outside`: FlowFilter's. Errors: gone, permission_denied.
+Result<Destroyed> destroy_process_sockets(const NetNamespace& ns, int64_t pid, const std::set<uint64_t>& outside = {});
 
 /// One socket as the kernel describes it: inet_diag_msg and its attributes. Errors: truncated, malformed (neither IPv4
 /// nor IPv6).

@@ -9,6 +9,7 @@
 
 #include "os/cgroup_cut.h"
 #include "os/descriptor.h"
+#include "os/sock_diag.h"
 #include "support/command.h"
 #include "support/net_lab.h"
 
@@ -209,6 +210,25 @@ TEST_F(CgroupCutTest, ACrashBetweenTheDirectionsIsFoundAndCompletedOrUndone) {
   EXPECT_TRUE(undo_cgroup_cut(ref, kTag).value());
   EXPECT_TRUE(programs_on(ref.directory).empty());
   EXPECT_TRUE(flow->talks());
+}
+
+TEST_F(CgroupCutTest, SocketsFromElsewhereAreFoundAndEnded) {
+  // It made its socket before it came into the cgroup: the cut does not reach it.
+  const auto stranger = NetChild::talker(lab->inside(), test::kOutside4, test::kEchoPort);
+  const auto own = talker(test::kOutside4);
+  ASSERT_TRUE(stranger->talks());
+  ASSERT_TRUE(own->talks());
+  ASSERT_TRUE(cgroup->add(stranger->pid()));
+  ASSERT_TRUE(cut_cgroup(ref, kTag, {}));
+  EXPECT_TRUE(own->silent());
+  EXPECT_TRUE(stranger->talks());
+  const FlowFilter foreign{.remote = IpPrefix::parse(test::kOutside4).value(), .outside = cgroup_tree(ref).value()};
+  ASSERT_EQ(list_flows(lab->inside(), foreign)->list.size(), 1u);
+  EXPECT_EQ(destroy_sockets(lab->inside(), foreign)->done.size(), 1u);
+  EXPECT_TRUE(stranger->silent(400));  // its next socket is the cgroup's
+  EXPECT_TRUE(list_flows(lab->inside(), foreign)->list.empty());
+  EXPECT_TRUE(undo_cgroup_cut(ref, kTag).value());
+  EXPECT_TRUE(stranger->talks());
 }
 
 TEST_F(CgroupCutTest, ACgroupThatIsGoneOrAnotherOne) {

@@ -108,10 +108,28 @@ TEST_F(ProcessCutTest, TwiceIsOnce) {
   ASSERT_TRUE(victim->talks());
   const auto first = cut_process(handle(*victim), parent, kTag, {});
   ASSERT_TRUE(first);
+  EXPECT_EQ(first->sockets.done.size(), 1u);
   const auto second = cut_process(handle(*victim), parent, kTag, {});
   ASSERT_TRUE(second) << second.error().str();
+  EXPECT_TRUE(second->sockets.done.empty());  // what it has by now is under the cut
   EXPECT_EQ(first->now.child.inode, second->now.child.inode);
   EXPECT_EQ(first->now.cut.egress.program_id, second->now.cut.egress.program_id);
+  EXPECT_TRUE(undo_process_cut(parent, kTag).value());
+}
+
+TEST_F(ProcessCutTest, WhatIsAllowedLivesOnWhenItIsDoneAgain) {
+  const auto victim = talker(test::kOutside4);
+  ASSERT_TRUE(victim->talks());
+  NetAllowList allow;
+  allow.entries.push_back({.remote = IpPrefix::parse(test::kOutside4).value()});
+  ASSERT_TRUE(cut_process(handle(*victim), parent, kTag, allow));
+  ASSERT_TRUE(victim->talks());
+  EXPECT_EQ(victim->connections(), 2u);
+  const auto again = cut_process(handle(*victim), parent, kTag, allow);
+  ASSERT_TRUE(again) << again.error().str();
+  EXPECT_TRUE(again->sockets.done.empty());
+  EXPECT_TRUE(victim->talks());
+  EXPECT_EQ(victim->connections(), 2u);
   EXPECT_TRUE(undo_process_cut(parent, kTag).value());
 }
 
