@@ -1,6 +1,6 @@
 #pragma once
-// The contract of a store: detections, the action journal, the audit log, and facts about the installation. One process
-// owns a data directory.
+// The contract of a store: detections, the action journal, the audit log, the catalogue of evidence, and facts about
+// the installation. One process owns a data directory.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +13,7 @@
 #include "model/action_journal.h"
 #include "model/audit_log.h"
 #include "model/detection.h"
+#include "record/evidence/catalogue.h"
 
 namespace quell::record {
 
@@ -41,7 +42,7 @@ struct StoreCounters {
 /// Thread-safe, but meant for one writing thread for detections: batches of 100 to 1000 are what it is fast at. Reads
 /// never wait for a detection write; the journal never waits for detections at all. Errors of every call: Code::io
 /// (disk full or failing; the message names the remedy), Code::malformed (a damaged file).
-class Store : public ActionJournal, public AuditLog {
+class Store : public ActionJournal, public AuditLog, public EvidenceCatalogue {
  public:
   /// Stores the batch, all or nothing. A detection with a known id replaces it: metadata may arrive late. On return it
   /// survives a crash of this process; a power cut may take the last few.

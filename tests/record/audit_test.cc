@@ -44,7 +44,7 @@ class Audit : public testing::Test {
           make_action(random() % 5, random() % 2 == 0 ? ActionState::executing : ActionState::contained);
       record.preview_json = random() % 2 == 0 ? R"({"effects":["a","b"]})" : R"({"effects":[]})";
       record.command.actor = "uid:0 (root)";
-    record.reason = std::string("odd \xff \" text", 11);
+      record.reason = std::string("odd \xff \" text", 11);
       ASSERT_TRUE((*store)->save_action(record));
       if (random() % 4 == 0) {
         ASSERT_TRUE((*store)->save_setting("stop_switch", R"({"is_on":true,"actor":"uid:7"})"));
@@ -346,7 +346,10 @@ TEST_F(Audit, ItIsVerifiedWhileItIsWritten) {
 TEST_F(Audit, AnOlderJournalGetsAChainThatVouchesForWhatItHeld) {
   fill(3);
   // As the version before left it.
-  ASSERT_EQ(try_sql(dir_.data(), "DROP TABLE audit; DROP TABLE audit_cuts; PRAGMA user_version = 2;"), SQLITE_OK);
+  ASSERT_EQ(try_sql(dir_.data(),
+                    "DROP TABLE audit; DROP TABLE audit_cuts; DROP TABLE evidence; DROP TABLE evidence_dropped; PRAGMA "
+                    "user_version = 2;"),
+            SQLITE_OK);
   for (const char* name : {"/audit.head", "/audit.key", "/audit.pub"}) std::filesystem::remove(dir_.data() + name);
   EXPECT_EQ(verify_audit_of(dir_.data(), {}).error().code, Code::not_found);
   fill(1, 99);

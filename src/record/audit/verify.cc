@@ -92,6 +92,7 @@ Result<Vouched> newest_of(Database& db, std::string_view subject, std::string_vi
   Vouched out;
   QUELL_TRY(Statement statement,
             db.prepare(fmt::format("SELECT seq, body FROM audit WHERE subject = ?1 AND kind IN ({}) "
+                                   "AND instr(body, '\"record_sha256\"') > 0 "
                                    "ORDER BY seq DESC LIMIT 1",
                                    kinds)));
   QUELL_TRY(const bool row, statement.bind(1, subject).step());
@@ -182,6 +183,11 @@ Result<void> check_database(Database& db, ChainCheck& chain) {
   }
   QUELL_CHECK(compare_rows(db, "SELECT id, json FROM actions ORDER BY seq", "'action', 'refusal'", "action", chain));
   QUELL_CHECK(compare_rows(db, "SELECT name, value FROM settings ORDER BY name", "'setting'", "setting", chain));
+  QUELL_TRY(Statement evidence, db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'evidence'"));
+  QUELL_TRY(const bool has_evidence, evidence.step());
+  evidence.reset();
+  if (has_evidence)
+    QUELL_CHECK(compare_rows(db, "SELECT id, json FROM evidence ORDER BY seq", "'evidence'", "evidence", chain));
   return repeat_findings(db, chain);
 }
 
@@ -262,6 +268,18 @@ Result<AuditHead> export_audit_of(const std::string& data_dir, uint64_t after_se
   }
   QUELL_CHECK(write(audit_head_to_json(key.sign(last))));
   return last;
+}
+
+Result<std::vector<AuditEntry>> read_audit_of(const std::string& data_dir, const AuditQuery& query) {
+  QUELL_TRY(const std::unique_ptr<Database> db, open_actions(data_dir));
+  return read_audit(*db, query);
+}
+
+Result<SignedAuditHead> audit_head_of(const std::string& data_dir) {
+  QUELL_TRY(const std::unique_ptr<Database> db, open_actions(data_dir));
+  QUELL_TRY(const AuditKey key, AuditKey::open(data_dir));
+  QUELL_TRY(const AuditTable table, AuditTable::open_read_only(*db));
+  return key.sign(table.head());
 }
 
 }  // namespace quell::record

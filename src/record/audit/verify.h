@@ -53,4 +53,11 @@ Result<AuditVerification> verify_audit_export(const std::string& path, const Aud
 Result<AuditHead> export_audit_of(const std::string& data_dir, uint64_t after_seq,
                                   const std::function<Result<void>(std::string_view line)>& write);
 
+/// Entries of a data directory, read only. Errors: as verify_audit_of().
+Result<std::vector<AuditEntry>> read_audit_of(const std::string& data_dir, const AuditQuery& query);
+
+/// The end of the chain of a data directory, signed. Reads only. Errors: as verify_audit_of(); Code::permission_denied
+/// also where the key cannot be read.
+Result<SignedAuditHead> audit_head_of(const std::string& data_dir);
+
 }  // namespace quell::record

@@ -44,15 +44,26 @@ Result<AuditTable> AuditTable::open(Database& db, const Clock& clock) {
   AuditTable table(db, clock);
   QUELL_TRY(table.insert_,
             db.prepare(fmt::format("INSERT INTO audit ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", kAuditColumns)));
-  QUELL_TRY(Statement last, db.prepare("SELECT seq, at_ns, hash FROM audit ORDER BY seq DESC LIMIT 1"));
+  QUELL_CHECK(table.read_head());
+  return table;
+}
+
+Result<AuditTable> AuditTable::open_read_only(Database& db) {
+  AuditTable table(db, system_clock());
+  QUELL_CHECK(table.read_head());
+  return table;
+}
+
+Result<void> AuditTable::read_head() {
+  QUELL_TRY(Statement last, db_->prepare("SELECT seq, at_ns, hash FROM audit ORDER BY seq DESC LIMIT 1"));
   QUELL_TRY(const bool row, last.step());
   if (row) {
-    table.head_ = {static_cast<uint64_t>(last.integer(0)), static_cast<uint64_t>(last.integer(1)), last.text(2)};
-  } else {
-    QUELL_TRY(const SignedAuditHead cut, newest_cut(db));
-    table.head_ = cut.head;
+    head_ = {static_cast<uint64_t>(last.integer(0)), static_cast<uint64_t>(last.integer(1)), last.text(2)};
+    return {};
   }
-  return table;
+  QUELL_TRY(const SignedAuditHead cut, newest_cut(*db_));
+  head_ = cut.head;
+  return {};
 }
 
 Result<AuditHead> AuditTable::append(const AuditFact& fact) {

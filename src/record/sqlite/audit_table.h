@@ -24,6 +24,9 @@ class AuditTable {
   /// `db` outlives it.
   static Result<AuditTable> open(Database& db, const Clock& clock);
 
+  /// For its head only.
+  static Result<AuditTable> open_read_only(Database& db);
+
   /// In the owner's transaction; the chain goes on from it once it was accepted.
   Result<AuditHead> append(const AuditFact& fact);
   void accept(AuditHead head) { head_ = std::move(head); }
@@ -34,6 +37,7 @@ class AuditTable {
 
  private:
   AuditTable(Database& db, const Clock& clock) : db_(&db), clock_(&clock) {}
+  Result<void> read_head();
   Database* db_;
   const Clock* clock_;
   Statement insert_;

@@ -157,23 +157,6 @@ void Journal::committed(AuditHead head) {
   keeper_wakes_.notify_one();
 }
 
-Result<AuditHead> Journal::change(const AuditFact& fact, const std::function<Result<void>(Database&)>& change) {
-  const std::lock_guard lock(mutex_);
-  return change_locked(fact, change);
-}
-
-Result<void> Journal::change_unaudited(const std::function<Result<void>(Database&)>& change) {
-  const std::lock_guard lock(mutex_);
-  QUELL_TRY(Transaction transaction, Transaction::begin(*db_));
-  QUELL_CHECK(change(*db_));
-  return transaction.commit();
-}
-
-Result<void> Journal::read(const std::function<Result<void>(Database&)>& look) const {
-  const std::lock_guard lock(reader_mutex_);
-  return look(*reader_);
-}
-
 Result<void> Journal::save_action(const ActionRecord& record) {
   const std::string json = action_to_json(record);
   const std::lock_guard lock(mutex_);
@@ -206,7 +189,8 @@ Result<std::string> Journal::setting(std::string_view name) const {
 }
 
 Result<void> Journal::save_setting(std::string_view name, std::string_view value) {
-  QUELL_TRY(const AuditHead head, change(setting_fact(name, value), [&](Database& db) -> Result<void> {
+  const std::lock_guard lock(mutex_);
+  QUELL_TRY(const AuditHead head, change_locked(setting_fact(name, value), [&](Database& db) -> Result<void> {
               QUELL_TRY(Statement statement, db.prepare("INSERT INTO settings (name, value) VALUES (?1, ?2) "
                                                         "ON CONFLICT (name) DO UPDATE SET value = excluded.value"));
               return statement.bind(1, name).bind(2, value).run();
@@ -250,7 +234,10 @@ Result<std::vector<ActionRecord>> Journal::unsettled_actions() const {
   return read_actions(statement);
 }
 
-Result<AuditHead> Journal::append_audit(const AuditFact& fact) { return change(fact, nullptr); }
+Result<AuditHead> Journal::append_audit(const AuditFact& fact) {
+  const std::lock_guard lock(mutex_);
+  return change_locked(fact, nullptr);
+}
 
 Result<std::vector<AuditEntry>> Journal::audit_entries(const AuditQuery& query) const {
   const std::lock_guard lock(reader_mutex_);

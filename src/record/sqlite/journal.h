@@ -15,6 +15,7 @@
 #include "model/audit_log.h"
 #include "record/audit/action_fact.h"
 #include "record/audit/signing.h"
+#include "record/evidence/catalogue.h"
 #include "record/sqlite/audit_table.h"
 #include "record/sqlite/database.h"
 
@@ -31,7 +32,7 @@ struct JournalOptions {
 };
 
 /// Thread-safe.
-class Journal final : public ActionJournal, public AuditLog {
+class Journal final : public ActionJournal, public AuditLog, public EvidenceCatalogue {
  public:
   /// The caller owns the folder. Errors: see Store.
   static Result<std::unique_ptr<Journal>> open(const JournalOptions& options);
@@ -50,18 +51,21 @@ class Journal final : public ActionJournal, public AuditLog {
   Result<SignedAuditHead> audit_head() const override;
   Result<uint64_t> cut_audit(uint64_t before_seq, std::string_view actor) override;
 
-  /// `change` and the entry that tells of it, or neither. `change` runs with the lock held and must not call back.
-  Result<AuditHead> change(const AuditFact& fact, const std::function<Result<void>(Database&)>& change);
-  /// A change that needs no entry of its own.
-  Result<void> change_unaudited(const std::function<Result<void>(Database&)>& change);
-  /// Reads by the connection for readers, which never waits for a writer.
-  Result<void> read(const std::function<Result<void>(Database&)>& look) const;
+  // evidence_table.cc
+  Result<void> save_evidence(const EvidenceItem& item, const AuditFact& fact) override;
+  Result<void> forget_evidence(const EvidenceItem& item) override;
+  Result<EvidenceItem> find_evidence(std::string_view id) const override;
+  Result<std::vector<EvidenceItem>> list_evidence(const EvidenceQuery& query) const override;
+  Result<std::vector<EvidenceItem>> evictable_evidence(uint64_t before_ns, size_t limit) const override;
+  Result<std::vector<EvidenceItem>> deleting_evidence() const override;
+  Result<EvidenceCounters> count_evidence() const override;
 
  private:
   explicit Journal(const JournalOptions& options) : options_(options) {}
   Result<void> prepare();
   Result<void> begin_chain();
   Result<void> compare_with_head_file();
+  /// `change` and the entry that tells of it, or neither.
   Result<AuditHead> change_locked(const AuditFact& fact, const std::function<Result<void>(Database&)>& change);
   void committed(AuditHead head);
   Result<uint64_t> cut_locked(uint64_t before_seq, std::string_view actor);

@@ -27,7 +27,7 @@ CREATE INDEX detections_by_container ON detections (container_id, seq);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 )sql"};
 
-inline constexpr std::array<std::string_view, 3> kActionsSchema = {R"sql(
+inline constexpr std::array<std::string_view, 4> kActionsSchema = {R"sql(
 CREATE TABLE actions (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -84,6 +84,28 @@ CREATE TRIGGER audit_is_cut_at_an_entry BEFORE INSERT ON audit_cuts
 WHEN NOT EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq AND hash = NEW.hash)
   OR NEW.seq >= (SELECT max(seq) FROM audit)
 BEGIN SELECT RAISE(ABORT, 'the audit log is cut at one of its entries'); END;
+)sql",
+                                                                   R"sql(
+CREATE TABLE evidence (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  sha256 TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  evidence_kind TEXT NOT NULL,
+  action_id TEXT NOT NULL,
+  ended_ns INTEGER NOT NULL,
+  held INTEGER NOT NULL,
+  deleting INTEGER NOT NULL,
+  json TEXT NOT NULL
+) STRICT;
+CREATE INDEX evidence_by_content ON evidence (sha256);
+CREATE INDEX evidence_by_action ON evidence (action_id, seq);
+CREATE TABLE evidence_dropped (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  items INTEGER NOT NULL,
+  bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO evidence_dropped VALUES (1, 0, 0);
 )sql"};
 
 }  // namespace quell::record

@@ -134,6 +134,20 @@ class SqliteStore final : public Store {
     return journal_->cut_audit(before_seq, actor);
   }
 
+  Result<void> save_evidence(const EvidenceItem& item, const AuditFact& fact) override {
+    return journal_->save_evidence(item, fact);
+  }
+  Result<void> forget_evidence(const EvidenceItem& item) override { return journal_->forget_evidence(item); }
+  Result<EvidenceItem> find_evidence(std::string_view id) const override { return journal_->find_evidence(id); }
+  Result<std::vector<EvidenceItem>> list_evidence(const EvidenceQuery& query) const override {
+    return journal_->list_evidence(query);
+  }
+  Result<std::vector<EvidenceItem>> evictable_evidence(uint64_t before_ns, size_t limit) const override {
+    return journal_->evictable_evidence(before_ns, limit);
+  }
+  Result<std::vector<EvidenceItem>> deleting_evidence() const override { return journal_->deleting_evidence(); }
+  Result<EvidenceCounters> count_evidence() const override { return journal_->count_evidence(); }
+
  private:
   SqliteStore(DataDir dir, const StoreOptions& options)
       : dir_(std::move(dir)),
