@@ -18,6 +18,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::abort();
   }
   if (const auto status = parse_docker_files(text, text); !status && status.error().message.empty()) std::abort();
+  if (const auto networks = parse_docker_networks(text)) {
+    // What is sent back stays one line, whatever the names were: no raw control character gets into it.
+    for (const NetworkEndpoint& endpoint : *networks)
+      if (docker_connect_body("id", endpoint, true).find('\n') != std::string::npos) std::abort();
+  } else if (networks.error().message.empty()) {
+    std::abort();
+  }
   if (const auto state = parse_runc_state(text); state ? state->info == nullptr : state.error().message.empty())
     std::abort();
   if (const auto spec = parse_container_spec(text); !spec && spec.error().message.empty()) std::abort();

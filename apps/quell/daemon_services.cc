@@ -116,6 +116,8 @@ api::ApiServices Daemon::services() {
     return profile_json(profile_->report());
   };
   services.find_detection = [this](const std::string& id) { return find_detection(id); };
+  services.audit = store_.get();
+  services.evidence = evidence_.get();
   return services;
 }
 

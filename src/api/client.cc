@@ -81,8 +81,9 @@ Result<std::string> Client::call(Method method, std::string_view target, std::st
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason.data());
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, collect);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &answer);
-  if (method == Method::post) {
+  if (method == Method::post || method == Method::put) {
     curl_easy_setopt(handle, CURLOPT_POST, 1L);
+    if (method == Method::put) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "PUT");
     curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body.data() == nullptr ? "" : body.data());
     curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());

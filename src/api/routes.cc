@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "model/action_json.h"
+#include "model/command_json.h"
 #include "model/detection_json.h"
 
 namespace quell::api {
@@ -162,12 +163,7 @@ Response get_catalogue(const ApiServices& services, const Request&) {
 
 Response get_stop_switch(const ApiServices& services, const Request&) {
   if (!services.stop_switch) return not_offered("actions");
-  const StopSwitch stop = services.stop_switch();
-  JsonWriter out;
-  out.begin_object();
-  out.text("apiVersion", kApiVersion).flag("is_on", stop.is_on).text("actor", stop.actor).text("reason", stop.reason);
-  out.integer("since_ns", stop.since_ns).end_object();
-  return json(out.take());
+  return json(stop_switch_to_json(services.stop_switch()));
 }
 
 Response put_stop_switch(const ApiServices& services, const Request& request) {

@@ -2,6 +2,7 @@
 // What we may do to an entity, and the record of what was done.
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "model/process.h"
 
 namespace quell {
+
+struct Detection;
 
 enum class EntityKind : uint8_t { process, container, file, address, user, host };
 std::string_view to_string(EntityKind kind);
@@ -117,6 +120,8 @@ struct Command {
   // On top of what the action's class asks for.
   ApprovalNeed approval{};
   EvidenceWish evidence{};
+  /// What "detection:ID" means, where whoever carries it out has no store of detections; null: he looks it up.
+  std::shared_ptr<const Detection> detection{};
   bool is_automatic() const { return !policy.empty(); }
 };
 

@@ -27,26 +27,6 @@ std::string error_text(const HttpResponse& response) {
   return text.empty() ? fmt::format("HTTP {}", response.status) : to_valid_utf8(text);
 }
 
-/// Docker's status codes, as its API document and its habits (a 500 for what is a conflict) give them.
-Error error_of(const HttpResponse& response) {
-  const std::string text = error_text(response);
-  const auto says = [&](std::string_view part) { return text.find(part) != std::string::npos; };
-  Code code = Code::io;
-  switch (response.status) {
-    case 304: return {Code::conflict, "Docker: the container is in that state already", {}};
-    case 400: code = Code::invalid_argument; break;
-    case 403: code = Code::permission_denied; break;
-    case 404: code = Code::not_found; break;
-    case 409: code = Code::conflict; break;
-    case 501: code = Code::unsupported; break;
-    case 503: code = Code::unavailable; break;
-    default:
-      if (says("is not paused") || says("is not running") || says("is paused")) code = Code::conflict;
-      if (says("No such container")) code = Code::not_found;
-  }
-  return {code, "Docker: " + text, {}};
-}
-
 ContainerStatus::State state_of(std::string_view text) {
   using State = ContainerStatus::State;
   if (text == "running" || text == "restarting") return State::running;
@@ -151,6 +131,25 @@ ContainerStatus status_of(std::string full_id, const json::Value& root, const js
 
 }  // namespace
 
+Error docker_error(const HttpResponse& response) {
+  const std::string text = error_text(response);
+  const auto says = [&](std::string_view part) { return text.find(part) != std::string::npos; };
+  Code code = Code::io;
+  switch (response.status) {
+    case 304: return {Code::conflict, "Docker: the container is in that state already", {}};
+    case 400: code = Code::invalid_argument; break;
+    case 403: code = Code::permission_denied; break;
+    case 404: code = Code::not_found; break;
+    case 409: code = Code::conflict; break;
+    case 501: code = Code::unsupported; break;
+    case 503: code = Code::unavailable; break;
+    default:
+      if (says("is not paused") || says("is not running") || says("is paused")) code = Code::conflict;
+      if (says("No such container")) code = Code::not_found;
+  }
+  return {code, "Docker: " + text, {}};
+}
+
 Result<ContainerStatus> parse_docker_inspect(std::string_view text) {
   simdjson::dom::parser parser;
   const json::Value root = parser.parse(text.data(), text.size());
@@ -201,13 +200,13 @@ Result<void> DockerRuntime::act(const std::string& id, const std::string& verb, 
   QUELL_TRY(const HttpResponse response,
             call("POST", fmt::format("/containers/{}/{}", percent_encode(id), verb), json, timeout_ms));
   if (response.status == 200 || response.status == 204) return {};
-  return error_of(response);
+  return docker_error(response);
 }
 
 Result<ContainerStatus> DockerRuntime::inspect_id(const std::string& id, uint32_t timeout_ms) const {
   QUELL_TRY(const HttpResponse response,
             call("GET", fmt::format("/containers/{}/json", percent_encode(id)), {}, timeout_ms));
-  if (response.status != 200) return error_of(response);
+  if (response.status != 200) return docker_error(response);
   QUELL_TRY(ContainerStatus status, parse_docker_inspect(response.body));
   auto container = std::make_shared<Container>(*status.info);
   // The container's own facts stand also when its image was removed meanwhile.
@@ -280,7 +279,7 @@ Result<ContainerStatus> DockerRuntime::inspect(std::string_view id_or_name) cons
   if (is_full_hex_id(id_or_name)) return inspect_id(std::string(id_or_name), timeout_ms_);
   // Docker itself resolves names and prefixes, but takes prefixes of any length and does not name the candidates.
   QUELL_TRY(const HttpResponse response, call("GET", "/containers/json?all=1"));
-  if (response.status != 200) return error_of(response);
+  if (response.status != 200) return docker_error(response);
   simdjson::dom::parser parser;
   std::vector<Candidate> candidates;
   json::for_each_element(parser.parse(response.body), [&](const json::Value& item) {
@@ -318,12 +317,12 @@ Result<void> DockerRuntime::ping() const {
   request.timeout_ms = timeout_ms_;
   QUELL_TRY(const HttpResponse response, unix_http(peer_, request));
   if (response.status == 200) return {};
-  return error_of(response);
+  return docker_error(response);
 }
 
 Result<std::vector<std::string>> DockerRuntime::list() const {
   QUELL_TRY(const HttpResponse response, call("GET", "/containers/json"));
-  if (response.status != 200) return error_of(response);
+  if (response.status != 200) return docker_error(response);
   simdjson::dom::parser parser;
   std::vector<std::string> ids;
   json::for_each_element(parser.parse(response.body),

@@ -34,6 +34,9 @@ class DockerRuntime final : public Runtime {
   Result<void> start(const std::string& id) const override;
   /// "no", "always", "unless-stopped", "on-failure", "on-failure:N". Errors: invalid_argument for any other.
   Result<void> set_restart_policy(const std::string& id, const std::string& policy) const override;
+  Result<std::vector<NetworkEndpoint>> networks(const std::string& id) const override;
+  Result<void> disconnect_network(const std::string& id, const std::string& network, bool force) const override;
+  Result<NetworkEndpoint> connect_network(const std::string& id, const NetworkEndpoint& endpoint) const override;
 
   struct ImageNames {
     std::vector<ImageName> tags, digests;
@@ -64,6 +67,16 @@ class DockerRuntime final : public Runtime {
   mutable std::map<std::string, KnownImage> images_;  // by id
   mutable std::optional<std::string> folder_;         // of the containers, once Docker told; empty: not to be read
 };
+
+/// What a refusal means, by Docker's status codes as its API document and its habits (a 500 for what is a conflict)
+/// give them.
+Error docker_error(const HttpResponse& response);
+
+/// The networks in the JSON of /containers/ID/json, by name. Errors: malformed.
+Result<std::vector<NetworkEndpoint>> parse_docker_networks(std::string_view json);
+/// The body of a request to connect a container as it was; `with_addresses`: also with addresses that Docker had
+/// chosen.
+std::string docker_connect_body(const std::string& id, const NetworkEndpoint& endpoint, bool with_addresses);
 
 /// Fills a status from the JSON of /containers/ID/json. Errors: malformed.
 Result<ContainerStatus> parse_docker_inspect(std::string_view json);

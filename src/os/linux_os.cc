@@ -49,6 +49,10 @@ class LinuxOs final : public Os {
   }
 
   std::string boot_id() const override { return boot_id_; }
+  std::string machine_id() const override {
+    const auto text = read_small_file("/etc/machine-id");
+    return text ? text->substr(0, text->find(static_cast<char>(10))) : std::string();
+  }
 
   Result<ProcessFacts> process_facts(int64_t pid) const override { return read_process_facts(pid, boot_id_); }
 

@@ -51,6 +51,8 @@ class Os {
  public:
   virtual ~Os() = default;
   virtual std::string boot_id() const = 0;
+  /// Of /etc/machine-id; empty where there is none.
+  virtual std::string machine_id() const = 0;
 
   /// Errors: Code::gone if there is no such pid.
   virtual Result<ProcessFacts> process_facts(int64_t pid) const = 0;

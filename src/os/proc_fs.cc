@@ -1,11 +1,14 @@
 #include "os/proc_fs.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <ctime>
 
 #include "base/text.h"
 
@@ -71,8 +74,9 @@ Result<ProcStat> parse_proc_stat(std::string_view text) {
   if (fields.size() < 22 - kFirst + 1 || fields[0].size() != 1 || before.empty()) return malformed;
   stat.state = fields[0][0];
   const auto number = [&](size_t field, uint64_t& out) { return parse_u64(fields[field - kFirst], out); };
-  if (!parse_i64(before.front(), stat.pid) || !parse_i64(fields[4 - kFirst], stat.ppid) || !number(9, stat.flags) ||
-      !number(14, stat.utime_ticks) || !number(15, stat.stime_ticks) || !number(22, stat.start_ticks))
+  if (!parse_i64(before.front(), stat.pid) || !parse_i64(fields[4 - kFirst], stat.ppid) ||
+      !parse_i64(fields[6 - kFirst], stat.session) || !number(9, stat.flags) || !number(14, stat.utime_ticks) ||
+      !number(15, stat.stime_ticks) || !number(22, stat.start_ticks))
     return malformed;
   return stat;
 }
@@ -144,6 +148,44 @@ Result<ProcStat> read_proc_stat(int64_t pid) {
   auto text = read_small_file(fmt::format("/proc/{}/stat", pid));
   if (!text) return text.error().code == Code::gone ? no_such_process(pid) : text.error();
   return parse_proc_stat(*text);
+}
+
+Result<std::vector<int64_t>> numbered_entries(const std::string& folder) {
+  DIR* directory = ::opendir(folder.c_str());
+  if (directory == nullptr) {
+    if (errno == ENOENT || errno == ESRCH) return Error{Code::gone, "does not exist any more", folder};
+    return errno_error(errno, "cannot list", folder);
+  }
+  std::vector<int64_t> numbers;
+  while (const dirent* entry = ::readdir(directory)) {
+    int64_t number = 0;
+    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' && parse_i64(entry->d_name, number))
+      numbers.push_back(number);
+  }
+  ::closedir(directory);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+Result<std::string> thread_states(int64_t pid) {
+  const std::string folder = fmt::format("/proc/{}/task", pid);
+  QUELL_TRY(const std::vector<int64_t> threads, numbered_entries(folder));
+  std::string states;
+  for (const int64_t thread : threads) {
+    const auto text = read_small_file(fmt::format("{}/{}/stat", folder, thread));
+    if (!text) continue;  // the thread has ended meanwhile
+    QUELL_TRY(const ProcStat stat, parse_proc_stat(*text));
+    if (stat.state != 'Z' && stat.state != 'X') states.push_back(stat.state);
+  }
+  return states;
+}
+
+uint64_t now_ticks() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  static const uint64_t per_second = static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+  return static_cast<uint64_t>(now.tv_sec) * per_second +
+         static_cast<uint64_t>(now.tv_nsec) * per_second / 1'000'000'000;
 }
 
 Result<ProcessFacts> read_process_facts(int64_t pid, const std::string& boot_id) {

@@ -13,6 +13,7 @@ namespace quell::os {
 /// The fields of /proc/PID/stat that we use. Times are in USER_HZ ticks.
 struct ProcStat {
   int64_t pid = -1, ppid = -1;
+  int64_t session = -1;  // pid of the process that made the session, dead or alive; 0 for kernel threads
   std::string comm;
   char state = '?';
   uint64_t flags = 0;
@@ -43,6 +44,12 @@ std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo);
 Result<std::string> read_small_file(const std::string& path);
 
 Result<ProcStat> read_proc_stat(int64_t pid);
+/// Numbers in the names of a folder, ascending: the pids of "/proc", the threads of "/proc/PID/task". Errors: gone.
+Result<std::vector<int64_t>> numbered_entries(const std::string& folder);
+/// The states of all threads ("STT"), zombies and dead ones left out: empty for a zombie. Errors: gone.
+Result<std::string> thread_states(int64_t pid);
+/// Now, as field 22 of /proc/PID/stat counts: a process that starts later has this or more.
+uint64_t now_ticks();
 Result<ProcessFacts> read_process_facts(int64_t pid, const std::string& boot_id);
 
 }  // namespace quell::os

@@ -2,6 +2,7 @@
 // Container runtimes, behind one interface: Docker, containerd (ctr and CRI containers), and the state that runc keeps
 // of the containers nobody else knows. Calls block up to their timeout; never made on the path of events. Thread-safe.
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,16 @@ struct ContainerStatus {
   enum class State : uint8_t { created, running, paused, exited, unknown } state = State::unknown;
   int64_t pid = -1;            // of its pid 1 on the host; -1 when not running
   std::string restart_policy;  // Docker: "no", "always", "on-failure:3", "unless-stopped"; empty elsewhere
+};
+
+/// A container's place in one network: enough to give it back as it was.
+struct NetworkEndpoint {
+  std::string network = {}, network_id = {};          // "backend", and its full id
+  std::string ipv4 = {}, ipv6 = {}, mac = {};         // as they are; empty when the container does not run
+  std::string fixed_ipv4 = {}, fixed_ipv6 = {};       // those of them that whoever connected it asked for
+  std::vector<std::string> aliases = {}, links = {};  // other names of this container, of others
+  std::map<std::string, std::string> driver_options = {};
+  bool operator==(const NetworkEndpoint&) const = default;
 };
 
 class Runtime {
@@ -48,6 +59,19 @@ class Runtime {
   virtual Result<void> start(const std::string& id) const = 0;
   /// Docker only; elsewhere Code::unsupported.
   virtual Result<void> set_restart_policy(const std::string& id, const std::string& policy) const = 0;
+
+  // Networks, by full id of the container. Docker only; elsewhere Code::unsupported, with the reason.
+
+  /// Those that the container is connected to; none with a network of the host's or another container's.
+  virtual Result<std::vector<NetworkEndpoint>> networks(const std::string& id) const;
+  /// Takes the interface away; live flows end. `force`: also if Docker believes that the network is in trouble. Errors:
+  /// not_found (no such container or network), conflict (not connected; host network), unavailable, timeout.
+  virtual Result<void> disconnect_network(const std::string& id, const std::string& network, bool force) const;
+  /// Connects it as `endpoint` says and returns what it became. The network is found by id, and by name where there is
+  /// no id. The addresses are those of `endpoint`, unless the network's subnet was Docker's own choice: then Docker
+  /// admits no wish, and whoever wants the same compares. Daemons before API 1.44 derive the MAC address themselves.
+  /// Errors: not_found, conflict (connected already; an address is taken meanwhile), unavailable, timeout.
+  virtual Result<NetworkEndpoint> connect_network(const std::string& id, const NetworkEndpoint& endpoint) const;
 };
 
 struct RuntimeSockets {

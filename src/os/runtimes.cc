@@ -63,6 +63,22 @@ Result<ContainerStatus> Runtime::inspect_exact(const std::string& full_id) const
   return Error{Code::not_found, "another container has that name", {}};
 }
 
+namespace {
+Error no_networks(std::string_view runtime) {
+  return {Code::unsupported,
+          fmt::format("{} keeps no networks of containers: whoever made this one (a CNI plugin, say) does", runtime),
+          {}};
+}
+}  // namespace
+
+Result<std::vector<NetworkEndpoint>> Runtime::networks(const std::string&) const { return no_networks(name()); }
+Result<void> Runtime::disconnect_network(const std::string&, const std::string&, bool) const {
+  return no_networks(name());
+}
+Result<NetworkEndpoint> Runtime::connect_network(const std::string&, const NetworkEndpoint&) const {
+  return no_networks(name());
+}
+
 Result<FoundContainer> find_container(const std::vector<std::unique_ptr<Runtime>>& runtimes,
                                       std::string_view id_or_name) {
   if (runtimes.empty())

@@ -8,18 +8,13 @@
 #include "base/assert.h"
 #include "base/moment.h"
 #include "base/text.h"
+#include "os/net_allow.h"
 
 namespace quell::respond {
 namespace {
 
 constexpr std::string_view kClasses[] = {"collect", "soft", "hard", "wide", "critical"};
 constexpr size_t kMaxValue = 4096;
-
-uint64_t fnv1a(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3;
-  return hash;
-}
 
 /// Empty if it is one.
 std::string why_not(const ParamSpec& param, const std::string& value) {
@@ -58,7 +53,7 @@ std::string_view Call::param(std::string_view name) const {
   return found->second;
 }
 
-std::string Call::tag() const { return fmt::format("{:08x}", static_cast<uint32_t>(fnv1a(action_id))); }
+std::string Call::tag() const { return os::net_tag(action_id); }
 
 Result<ActionParams> complete_params(const ActionSpec& spec, const ActionParams& given) {
   std::vector<std::string_view> names;

@@ -40,6 +40,7 @@ struct Call {
   const std::string& action_id;
   const ActionParams& params;
   const Target& target;
+  uint64_t ttl_s = 0;  // 0: without end
 
   std::string_view param(std::string_view name) const;
   /// Name of what an action leaves in the machine (a table, a program, a folder): 8 hex digits of the action's id.
@@ -82,7 +83,7 @@ struct ActionSpec {
   ActionClass effect_class = ActionClass::soft;
   /// Ends in `undone` instead of `contained`: it lifts the containments that `lifts` names.
   bool releases = false;
-  std::string_view lifts = {};  // "container.pause"
+  std::string_view lifts = {};  // "container.kill|container.stop"
   uint64_t default_ttl_s = 0;   // 0: does not expire, and takes no TTL
   std::span<const ParamSpec> params = {};
   // For people, one sentence each: docs/response.md and the catalogue of the API are made of them.
@@ -95,6 +96,10 @@ struct ActionSpec {
 
   /// Why this machine cannot do it at all, one sentence; nothing if it can. Null: every machine can. Asked at start.
   std::optional<std::string> (*missing)(const World& world) = nullptr;
+
+  /// Capabilities that its effect and its proof need (linux/capability.h), beyond reading /proc. The responder keeps no
+  /// others than those of the actions that are switched on.
+  uint64_t capabilities = 0;
 
   /// Its effect waits for the target to do something: other actions go on meanwhile.
   bool effect_waits = false;
@@ -116,11 +121,17 @@ struct ActionSpec {
   std::unique_ptr<Watcher> (*watch)(const Call& call, const Subject& subject, const Plan& plan) = nullptr;
   /// Restores the recorded pre-state, of what this action changed alone. Null: no undo.
   Result<void> (*undo)(const Call& call, const Json& pre_state) = nullptr;
+  /// While it is in effect: tells the machine every `keep_alive_ns` that we are still there. Without that the effect
+  /// ends by itself, so that nobody is locked out for good. Null: it stays until it is undone.
+  Result<void> (*keep_alive)(const Call& call, const Json& pre_state) = nullptr;
+  uint64_t keep_alive_ns = 0;
   /// What an effect that failed had changed already is put back. Null: nothing to put back.
   Result<void> (*put_back)(const Call& call, const Json& pre_state) = nullptr;
   /// What a person can do instead of an undo.
   std::string (*compensation)(const Target& target, const Json& pre_state) = nullptr;
 };
+
+constexpr uint64_t capability(int number) { return uint64_t{1} << number; }
 
 /// Checks what was given against the rows, and adds what was not. Errors: Code::invalid_argument, naming what there is.
 Result<ActionParams> complete_params(const ActionSpec& spec, const ActionParams& given);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "model/command_json.h"
 #include "respond/actions/all.h"
 #include "respond/runner.h"
 #include "respond/transitions.h"
@@ -14,17 +15,6 @@ namespace {
 
 constexpr std::string_view kStopSetting = "stop_switch";
 constexpr uint64_t kSecondNs = 1'000'000'000;
-
-std::string stop_to_json(const StopSwitch& stop) {
-  JsonWriter out;
-  out.begin_object();
-  out.flag("is_on", stop.is_on)
-      .text("actor", stop.actor)
-      .text("reason", stop.reason)
-      .integer("since_ns", stop.since_ns);
-  out.end_object();
-  return out.take();
-}
 
 }  // namespace
 
@@ -180,7 +170,7 @@ Result<void> Runner::set_stop_switch(const StopSwitch& wanted) {
   next.since_ns = now();
   // On at once, whatever the disk says; off only once that is on record.
   if (next.is_on) stop_ = next;
-  QUELL_CHECK(journal_.save_setting(kStopSetting, stop_to_json(next)));
+  QUELL_CHECK(journal_.save_setting(kStopSetting, stop_switch_to_json(next)));
   stop_ = std::move(next);
   log::warn("respond", "the stop switch is {}, turned by {}{}{}", stop_.is_on ? "on" : "off", stop_.actor,
             stop_.reason.empty() ? "" : ": ", stop_.reason);
@@ -193,7 +183,7 @@ Result<void> Runner::recall() {
   QUELL_TRY(const std::string text, journal_.setting(kStopSetting));
   if (!text.empty()) {
     QUELL_TRY(const Json json, Json::parse(text));
-    stop_ = {json.at("is_on").boolean(), json.at("actor").str(), json.at("reason").str(), json.at("since_ns").u64()};
+    stop_ = stop_switch_from_json(json);
   }
   uint64_t window_s = 0;
   for (const Rate& rate : {options_.guards.per_machine, options_.guards.per_policy, options_.guards.per_target})

@@ -115,6 +115,10 @@ std::optional<Refusal> check_protected_label(const GuardInput& in) {
 std::optional<Refusal> check_scope(const GuardInput& in) {
   if (in.policy.in_scope == nullptr) return {};
   const os::ProcessFacts& facts = in.subject.process.facts();
+  if (in.subject.target.kind == EntityKind::host || in.subject.target.kind == EntityKind::address ||
+      in.subject.target.kind == EntityKind::user)
+    return Refusal{"scope", fmt::format("this concerns the whole machine, not only the scope {}", in.policy.scope),
+                   "start Quell without --scope"};
   if (facts.id.pid <= 0)
     return Refusal{
         "scope",
@@ -199,7 +203,8 @@ std::optional<Refusal> check_automatic_class(const GuardInput& in) {
 }
 
 std::optional<Refusal> check_container_init(const GuardInput& in) {
-  if (in.action.name != "process.kill" || !in.subject.alive || !is_container_init(in.world, in.subject)) return {};
+  const bool kills = in.action.target == EntityKind::process && in.action.effect_class == ActionClass::hard;
+  if (!kills || !in.subject.alive || !is_container_init(in.world, in.subject)) return {};
   const std::string name =
       in.subject.target.container_name.empty() ? in.subject.target.container_id : in.subject.target.container_name;
   return Refusal{
@@ -228,7 +233,7 @@ constexpr GuardRule kRules[] = {
     {"protected_name", "never a container of a protected name, or of the cluster's own namespaces",
      check_protected_name},
     {"scope", "never outside --scope", check_scope},
-    {"container_init", "process.kill does not end a container", check_container_init, true},
+    {"container_init", "killing processes does not end a container", check_container_init, true},
     {"stop_thaws", "container.stop does not wake a paused container", check_stop_thaws},
     // Last: what another rule refuses does not count as tried.
     {"rate", "not more automatic actions in a while than a target, a policy and the machine are allowed", check_rate},

@@ -284,6 +284,12 @@ void Runner::poll_one(Active& active) {
     return;
   }
   if (!is_in_effect(record)) return;
+  if (active.keep_alive_at_ns != 0 && ticks() >= active.keep_alive_at_ns) {
+    active.keep_alive_at_ns = ticks() + active.spec->keep_alive_ns;
+    if (auto kept = active.spec->keep_alive(call(record), pre_state_of(record)); !kept)
+      log::warn("respond", "action {} could not be kept in effect and ends by itself: {}", record.id,
+                kept.error().str());
+  }
   if (record.watch_until_ns != 0) {
     if (active.watcher == nullptr)
       close_interrupted_watch(active);
@@ -321,6 +327,7 @@ uint64_t Runner::due_in(const Active& active) const {
     return until(active.retry_at_ns, ticks());
   uint64_t due = UINT64_MAX;
   if (record.state == ActionState::awaiting_approval) return until(record.approve_until_ns, now());
+  if (is_in_effect(record) && active.keep_alive_at_ns != 0) due = until(active.keep_alive_at_ns, ticks());
   if (record.watch_until_ns != 0) due = std::min(due, until(active.next_look_ns, ticks()));
   if (record.expires_ns != 0)
     due = std::min(due, std::max(until(record.expires_ns, now()), until(active.retry_at_ns, ticks())));

@@ -11,6 +11,7 @@
 namespace quell::respond {
 namespace {
 
+constexpr std::string_view kVerbRule = "verb";  // the rule that an action's own refusal goes by
 constexpr uint64_t kMaxTtlS = 30 * 24 * 3600;
 constexpr size_t kMaxText = 1000;    // of reason, actor and key
 constexpr size_t kMaxRecent = 4096;  // automatic actions that rates look back on
@@ -19,6 +20,12 @@ std::string random_id() {
   std::random_device source;
   const uint64_t value = (uint64_t{source()} << 32) | source();
   return fmt::format("a-{:016x}", value);
+}
+
+bool is_among(std::string_view name, std::string_view names) {
+  for (const std::string_view one : split(names, '|'))
+    if (one == name) return true;
+  return false;
 }
 
 std::string identity_of(const Target& target) {
@@ -76,6 +83,11 @@ Runner::Runner(World world, ActionJournal& journal, RunnerOptions options)
 
 Runner::~Runner() = default;
 
+Call Runner::call(const ActionRecord& record) const {
+  const ActionSpec* spec = find_action_spec(record.command.action);
+  return {world_, record.id, record.command.params, record.target, spec != nullptr ? ttl_of(record.command, *spec) : 0};
+}
+
 std::optional<Refusal> Runner::refusal(const ActionSpec& spec, const Command& command, const Subject& subject,
                                        const Plan& plan) const {
   const std::lock_guard lock(guard_mutex_);
@@ -89,11 +101,14 @@ Result<Runner::Prepared> Runner::prepare(const ActionRecord& record, Target* ide
   if (out.spec->missing != nullptr)
     if (const auto why = out.spec->missing(world_))
       return Error{Code::unsupported, fmt::format("{} is not possible here: {}", out.spec->name, *why), {}};
-  QUELL_TRY(out.resolved, resolve(world_, *out.spec, command.target, options_.find_detection, identity));
+  QUELL_TRY(out.resolved, resolve(world_, *out.spec, command, options_.find_detection, identity));
   const Subject& subject = out.resolved.subject;
-  const Call verb{world_, record.id, command.params, subject.target};
-  QUELL_CHECK(out.spec->plan(verb, subject, out.plan));
-  out.refusal = refusal(*out.spec, command, subject, out.plan);
+  const Call verb{world_, record.id, command.params, subject.target, ttl_of(command, *out.spec)};
+  auto planned = out.spec->plan(verb, subject, out.plan);
+  // What the verb itself will not touch is refused like what a guard protects: on record.
+  if (!planned && planned.error().code != Code::refused) return std::move(planned).error();
+  out.refusal = planned ? refusal(*out.spec, command, subject, out.plan)
+                        : Refusal{std::string(kVerbRule), planned.error().message, {}};
   out.approval = approval_need(options_.guards, *out.spec, command);
   out.preview_json =
       plan_to_json(*out.spec, subject, out.plan, command, ttl_of(command, *out.spec), out.approval, out.refusal);
@@ -233,7 +248,10 @@ Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, P
   }
   prepared.plan = {};
   if (auto planned = spec.plan(call(record), *held, prepared.plan); !planned)
-    return finish(std::move(record), ActionState::failed, "nothing was done: " + planned.error().str());
+    return planned.error().code == Code::refused
+               ? finish(std::move(record), ActionState::refused_guard,
+                        fmt::format("{}: {}", kVerbRule, planned.error().message))
+               : finish(std::move(record), ActionState::failed, "nothing was done: " + planned.error().str());
   if (const auto refused = refusal(spec, record.command, *held, prepared.plan)) {
     const std::string reason = refused->rule + ": " + refused->str();
     return finish(std::move(record), ActionState::refused_guard, reason);
@@ -334,7 +352,7 @@ void Runner::lift_by(ActionRecord& release, const ActionSpec& spec) {
   for (auto& [id, active] : active_) {
     ActionRecord& held = active.record;
     const bool is_its =
-        active.spec->name == spec.lifts &&
+        is_among(active.spec->name, spec.lifts) &&
         (held.target.kind == EntityKind::container ? held.target.container_id == release.target.container_id
                                                    : held.target.str() == release.target.str());
     if (!is_its || !is_in_effect(held)) continue;
@@ -362,6 +380,7 @@ Runner::Active& Runner::activate(ActionRecord record, const ActionSpec* spec) {
   Active& active = active_[record.id];
   active.record = std::move(record);
   active.spec = spec;
+  if (spec->keep_alive != nullptr) active.keep_alive_at_ns = ticks() + spec->keep_alive_ns;
   if (active.record.state == ActionState::unknown)
     active.retry_at_ns = ticks() + std::min(options_.retry_ns, std::max<uint64_t>(spec->settle_ns, 1));
   return active;

@@ -81,6 +81,7 @@ class Runner final : public Responder {
     const ActionSpec* spec = nullptr;
     std::unique_ptr<Watcher> watcher;
     uint64_t watch_end_ns = 0, next_look_ns = 0;  // monotonic
+    uint64_t keep_alive_at_ns = 0;                // monotonic; for what ends by itself without us
     uint64_t retry_at_ns = 0;  // monotonic; for unknown, undoing and records that could not be journaled
     bool unsaved = false;
     std::optional<Verdict> cancelled;  // while its evidence is collected: it ends then
@@ -96,7 +97,7 @@ class Runner final : public Responder {
   };
 
   void wake();
-  Call call(const ActionRecord& record) const { return {world_, record.id, record.command.params, record.target}; }
+  Call call(const ActionRecord& record) const;
   Result<Prepared> prepare(const ActionRecord& record, Target* identity);
   std::optional<Refusal> refusal(const ActionSpec& spec, const Command& command, const Subject& subject,
                                  const Plan& plan) const;

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "os/net_allow.h"
 
 namespace quell::respond {
 namespace {
 
 constexpr std::string_view kForms =
-    "write container:ID, container:NAME, process:PID, process:PID@START_TICKS or detection:ID";
+    "write container:ID, container:NAME, process:PID, process:PID@START_TICKS, address:ADDRESS, host: or detection:ID";
 
 std::string cgroup_path(const os::ProcessFacts& facts) {
   std::string v2, freezer, other;
@@ -107,12 +108,38 @@ Result<Subject> hold_process(const World& world, const ProcessId& id) {
 }
 
 Error wrong_kind(const ActionSpec& spec, std::string_view target) {
-  const bool wants_process = spec.target == EntityKind::process;
+  const std::string_view remedy = [&] {
+    switch (spec.target) {
+      case EntityKind::process: return "write process:PID or detection:ID, or use container.kill";
+      case EntityKind::container: return "write container:ID, container:NAME or detection:ID, or use process.kill";
+      case EntityKind::address: return "write address:203.0.113.9 or address:2001:db8::/48";
+      case EntityKind::host: return "write host:";
+      default: return "see `quell action catalogue`";
+    }
+  }();
   return {Code::invalid_argument,
-          fmt::format("{} takes a {}, not {}; {}", spec.name, wants_process ? "process" : "container", target,
-                      wants_process ? "write process:PID or detection:ID, or use container.kill"
-                                    : "write container:ID, container:NAME or detection:ID, or use process.kill"),
+          fmt::format("{} takes a {}, not {}; {}", spec.name, to_string(spec.target), target, remedy),
           {}};
+}
+
+/// The machine itself, and nothing of it that is held.
+Result<Subject> this_machine(const World& world, std::string_view wanted) {
+  Subject subject;
+  subject.target.kind = EntityKind::host;
+  subject.target.machine_id = world.os.machine_id();
+  subject.target.process.boot_id = world.os.boot_id();
+  if (!wanted.empty() && wanted != subject.target.machine_id)
+    return Error{Code::stale, fmt::format("this machine is {}, not {}", subject.target.machine_id, wanted), {}};
+  return subject;
+}
+
+/// The other end of the connection that a detection speaks of, if it does.
+std::string remote_address(const Detection& detection) {
+  for (const std::string_view name : {"fd.rip", "fd.sip", "fd.cip"})
+    for (const auto& [field, value] : detection.output_fields)
+      if (const auto* text = std::get_if<std::string>(&value); field == name && text != nullptr)
+        if (const auto prefix = os::IpPrefix::parse(*text)) return prefix->str();
+  return {};
 }
 
 Result<Subject> resolve_detected_process(const World& world, const Detection& detection, Target& identity) {
@@ -174,9 +201,21 @@ Result<TargetRef> parse_target(std::string_view text) {
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return bad("there is no kind before it");
   const std::string_view kind = text.substr(0, colon), rest = text.substr(colon + 1);
-  if (rest.empty()) return bad("nothing follows the colon");
   if (rest.size() > 1024) return bad("it is longer than 1024 bytes");
   TargetRef ref;
+  if (kind == "host") {
+    ref.kind = TargetRef::Kind::host;
+    ref.text = rest;
+    return ref;
+  }
+  if (rest.empty()) return bad("nothing follows the colon");
+  if (kind == "address") {
+    auto prefix = os::IpPrefix::parse(rest);
+    if (!prefix) return bad(prefix.error().message);
+    ref.kind = TargetRef::Kind::address;
+    ref.text = prefix->str();
+    return ref;
+  }
   if (kind == "container" || kind == "detection") {
     ref.kind = kind == "container" ? TargetRef::Kind::container : TargetRef::Kind::detection;
     ref.text = rest;
@@ -237,8 +276,9 @@ bool is_container_init(const World& world, const Subject& subject) {
   return !host || host->pid_namespace != facts.pid_namespace;
 }
 
-Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string_view target,
+Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Command& command,
                          const FindDetection& find_detection, Target* identity) {
+  const std::string& target = command.target;
   QUELL_TRY(const TargetRef ref, parse_target(target));
   Target scratch;
   Target& known = identity != nullptr ? *identity : scratch;
@@ -247,8 +287,19 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string
   Resolved out;
 
   switch (ref.kind) {
+    case TargetRef::Kind::host: {
+      if (spec.target != EntityKind::host) return wrong_kind(spec, target);
+      QUELL_TRY(out.subject, this_machine(world, ref.text));
+      break;
+    }
+    case TargetRef::Kind::address: {
+      if (spec.target != EntityKind::address) return wrong_kind(spec, target);
+      out.subject.target.kind = EntityKind::address;
+      out.subject.target.address = ref.text;
+      break;
+    }
     case TargetRef::Kind::container: {
-      if (wants_process) return wrong_kind(spec, target);
+      if (spec.target != EntityKind::container) return wrong_kind(spec, target);
       auto found = os::find_container(world.runtimes, ref.text);
       if (!found) return std::move(found).error();
       QUELL_TRY(out.subject, hold_container(world, *found->runtime, std::move(found->status)));
@@ -269,15 +320,37 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string
       break;
     }
     case TargetRef::Kind::detection: {
-      if (!find_detection) return Error{Code::not_found, fmt::format("there is no detection {}", ref.text), {}};
-      QUELL_TRY(const Detection detection, find_detection(ref.text));
+      const bool is_with_it = command.detection != nullptr && command.detection->id == ref.text;
+      if (!is_with_it && !find_detection)
+        return Error{Code::not_found, fmt::format("there is no detection {}", ref.text), {}};
+      Result<Detection> found = is_with_it ? Result<Detection>(*command.detection) : find_detection(ref.text);
+      if (!found) return std::move(found).error();
+      const Detection& detection = *found;
       if (detection.evidence_ref.starts_with("scap:"))
         return Error{Code::unsupported,
                      fmt::format("detection {} comes from a capture, so nothing that runs here can be meant by it",
                                  detection.id),
                      {}};
-      auto held = wants_process ? resolve_detected_process(world, detection, known)
-                                : resolve_detected_container(world, detection, known);
+      auto held = [&]() -> Result<Subject> {
+        switch (spec.target) {
+          case EntityKind::process: return resolve_detected_process(world, detection, known);
+          case EntityKind::container: return resolve_detected_container(world, detection, known);
+          case EntityKind::host: return this_machine(world, {});
+          case EntityKind::address: {
+            Subject subject;
+            subject.target.kind = EntityKind::address;
+            subject.target.address = remote_address(detection);
+            if (subject.target.address.empty())
+              return Error{Code::not_found,
+                           fmt::format("detection {} names no remote address (fd.rip or fd.sip in its output); write "
+                                       "address:ADDRESS",
+                                       detection.id),
+                           {}};
+            return subject;
+          }
+          default: return wrong_kind(spec, target);
+        }
+      }();
       if (!held) return std::move(held).error();
       out.subject = std::move(*held);
       out.detection_id = detection.id;
@@ -289,6 +362,12 @@ Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string
 }
 
 Result<Subject> reopen(const World& world, const Target& target) {
+  if (target.kind == EntityKind::host) return this_machine(world, target.machine_id);
+  if (target.kind == EntityKind::address) {
+    Subject subject;
+    subject.target = target;
+    return subject;
+  }
   if (target.kind == EntityKind::process) {
     if (target.process.boot_id != world.os.boot_id())
       return Error{Code::gone, "the machine was started again since", {}};

@@ -1,5 +1,6 @@
 #pragma once
-// From what a person wrote to an identity that is held: container:ID|NAME, process:PID[@START_TICKS], detection:ID.
+// From what a person wrote to an identity that is held: container:ID|NAME, process:PID[@START_TICKS], detection:ID,
+// address:ADDRESS[/LENGTH], host:.
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,8 +12,8 @@
 namespace quell::respond {
 
 struct TargetRef {
-  enum class Kind : uint8_t { container, process, detection } kind = Kind::container;
-  std::string text;  // container id or name, detection id
+  enum class Kind : uint8_t { container, process, detection, address, host } kind = Kind::container;
+  std::string text;  // container id or name, detection id, address in its shortest form, machine id
   int64_t pid = -1;
   uint64_t start_ticks = 0;  // 0: whoever has the pid now
 };
@@ -32,7 +33,7 @@ struct Resolved {
 /// stale or gone target can be put on record. Errors: Code::not_found (nothing of that name), Code::gone (it was, by
 /// its identity), Code::stale (another one lives there now), Code::invalid_argument (wrong kind for the action,
 /// ambiguous), Code::unsupported (a detection from a capture), Code::unavailable.
-Result<Resolved> resolve(const World& world, const ActionSpec& spec, std::string_view target,
+Result<Resolved> resolve(const World& world, const ActionSpec& spec, const Command& command,
                          const FindDetection& find_detection, Target* identity = nullptr);
 
 /// Holds a target again, now, and compares: the last look before an effect. Errors: Code::gone, Code::stale,

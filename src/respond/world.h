@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "model/action.h"
+#include "os/net_namespace.h"
 #include "os/os.h"
 #include "os/runtime.h"
 
@@ -18,6 +19,11 @@ struct World {
   const Clock& clock;
   /// How a proof waits between two looks. Tests let their clock run instead.
   std::function<void(uint64_t ns)> sleep;
+  /// The network of the machine; null: that of its first process. Tests give one of their own.
+  std::function<Result<os::NetNamespace>()> machine_network = {};
+  Result<os::NetNamespace> network() const {
+    return machine_network ? machine_network() : os::NetNamespace::of_process(1);
+  }
 };
 
 /// A target after its identity was read, held while this lives.

@@ -16,6 +16,7 @@
 #include "os/container_lookup.h"
 #include "os/os.h"
 #include "os/runtime.h"
+#include "os/unix_http.h"
 #include "support/container_env.h"
 
 namespace quell::os {
@@ -488,6 +489,68 @@ TEST_F(Containers, WhatACrashedRunLeavesIsRemoved) {
   EXPECT_TRUE(machine->wait_exit(*process, 1'000'000'000));
   // Ours goes on.
   EXPECT_TRUE(docker->list());
+}
+
+TEST_F(Containers, DockerNetworksAreLeftAndJoinedAgainAsBefore) {
+  const std::string socket = environment->sockets().docker;
+  const auto make_network = [&](const std::string& name, const std::string& more) {
+    const auto made = unix_http({.name = "Docker", .socket = socket, .option = "-"},
+                                {.method = "POST",
+                                 .path = "/v1.41/networks/create",
+                                 .headers = {"Content-Type: application/json"},
+                                 .body = R"({"Name":")" + name + "\"" + more + "}",
+                                 .timeout_ms = 30000});
+    ASSERT_TRUE(made) << made.error().str();
+    ASSERT_EQ(made->status, 201) << made->body;
+  };
+  make_network("fixed", R"(,"IPAM":{"Config":[{"Subnet":"10.99.1.0/24"}]})");
+  make_network("any", "");
+  const auto id = environment->run_docker({.name = "networked"});
+  ASSERT_TRUE(id) << id.error().str();
+  const auto asked = docker->connect_network(
+      *id, {.network = "fixed", .ipv4 = "10.99.1.77", .fixed_ipv4 = "10.99.1.77", .aliases = {"web", "shop"}});
+  ASSERT_TRUE(asked) << asked.error().str();
+  EXPECT_EQ(asked->ipv4, "10.99.1.77");
+  const auto given = docker->connect_network(*id, {.network = "any"});
+  ASSERT_TRUE(given) << given.error().str();
+  EXPECT_TRUE(given->fixed_ipv4.empty());
+
+  const auto before = docker->networks(*id).value();
+  EXPECT_EQ(before.size(), 3u);  // Docker's own bridge is the third
+  for (const NetworkEndpoint& endpoint : before) {
+    EXPECT_EQ(docker->connect_network(*id, endpoint).error().code, Code::conflict) << endpoint.network;
+    EXPECT_TRUE(docker->disconnect_network(*id, endpoint.network_id, true)) << endpoint.network;
+    EXPECT_EQ(docker->disconnect_network(*id, endpoint.network_id, false).error().code, Code::conflict);
+  }
+  EXPECT_TRUE(docker->networks(*id)->empty());
+  for (const NetworkEndpoint& endpoint : before) {
+    const auto back = docker->connect_network(*id, endpoint);
+    ASSERT_TRUE(back) << endpoint.network << ": " << back.error().str();
+    EXPECT_EQ(back->ipv4, endpoint.ipv4);
+    EXPECT_EQ(back->mac, endpoint.mac);
+    EXPECT_EQ(back->aliases, endpoint.aliases);
+  }
+  EXPECT_EQ(docker->networks(*id).value(), before);
+
+  // The address was given to somebody else meanwhile: said, not replaced by another.
+  const auto other = environment->run_docker({.name = "squatter"});
+  ASSERT_TRUE(other) << other.error().str();
+  const auto fixed = std::find_if(before.begin(), before.end(), [](const auto& e) { return e.network == "fixed"; });
+  ASSERT_NE(fixed, before.end());
+  ASSERT_TRUE(docker->disconnect_network(*id, "fixed", false));
+  ASSERT_TRUE(docker->connect_network(*other, {.network = "fixed", .ipv4 = "10.99.1.77", .fixed_ipv4 = "10.99.1.77"}));
+  EXPECT_EQ(docker->connect_network(*id, *fixed).error().code, Code::conflict);
+
+  const std::string nobody(64, '0');
+  EXPECT_EQ(docker->networks(nobody).error().code, Code::not_found);
+  EXPECT_EQ(docker->disconnect_network(*id, "there-is-none", false).error().code, Code::not_found);
+  EXPECT_EQ(docker->connect_network(*id, {.network = "there-is-none"}).error().code, Code::not_found);
+  EXPECT_EQ(docker->connect_network(nobody, *fixed).error().code, Code::not_found);
+  EXPECT_EQ(containerd->networks(nobody).error().code, Code::unsupported);
+  EXPECT_EQ(containerd->disconnect_network(nobody, "any", false).error().code, Code::unsupported);
+  EXPECT_EQ(containerd->connect_network(nobody, *fixed).error().code, Code::unsupported);
+  EXPECT_TRUE(environment->remove_docker(*id));
+  EXPECT_TRUE(environment->remove_docker(*other));
 }
 
 TEST_F(Containers, DockerdRestartBringsPoliciesBack) {

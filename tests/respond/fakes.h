@@ -51,6 +51,7 @@ class FakeOs final : public os::Os {
   std::string cgroup_of(int64_t pid) const { return processes.at(pid).facts.cgroups; }
 
   std::string boot_id() const override { return boot; }
+  std::string machine_id() const override { return "0123456789abcdef0123456789abcdef"; }
   Result<os::ProcessFacts> process_facts(int64_t pid) const override {
     const auto found = processes.find(pid);
     if (found == processes.end()) return Error{Code::gone, "no such process", {}};

@@ -279,6 +279,19 @@ Look look_frozen(const World& world, const Target& target) {
           runtime_proof(now, "freezer", to_string(*frozen))};
 }
 
+Look look_started(const World& world, const Target& target) {
+  const ContainerNow now = ask(world, target);
+  switch (now.state) {
+    case State::missing: return {Seen::ended, "the container was removed", runtime_proof(now)};
+    case State::ended: return {Seen::not_in_effect, "the container does not run", runtime_proof(now)};
+    case State::replaced:
+    case State::paused:
+    case State::running: return {Seen::in_effect, "", runtime_proof(now)};
+    case State::unreachable: break;
+  }
+  return cannot_tell(now);
+}
+
 Look look_running(const World& world, const Target& target) {
   const ContainerNow now = ask(world, target);
   switch (now.state) {

@@ -46,6 +46,8 @@ std::unique_ptr<Watcher> watch_container_respawn(const Call& call, const Subject
 /// For pause: paused says the runtime, and frozen says the freezer that it uses.
 Look look_frozen(const World& world, const Target& target);
 Look look_running(const World& world, const Target& target);
+/// Running, under whatever start.
+Look look_started(const World& world, const Target& target);
 /// Looks every 20 ms until the answer is in_effect, or one that waiting does not change, or `timeout_ns` has passed.
 Look look_until(const World& world, const Target& target, Look (*look)(const World&, const Target&),
                 uint64_t timeout_ns);
