@@ -15,9 +15,9 @@
 #include "apps/quell/scope.h"
 #include "base/metrics.h"
 #include "os/container_lookup.h"
+#include "record/evidence/files.h"
 #include "record/store.h"
 #include "respond/runner.h"
-#include "record/evidence/files.h"
 #include "respond/worker.h"
 
 namespace quell::cli {

@@ -171,6 +171,14 @@ void Daemon::collect(metrics::Page& page) const {
              static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
 
+  if (const auto evidence = evidence_->counters()) {
+    page.gauge("quell_evidence_items", "Catalogue entries of evidence.", static_cast<double>(evidence->items));
+    page.gauge("quell_evidence_bytes", "Bytes of evidence that is kept.", static_cast<double>(evidence->bytes));
+    page.gauge("quell_evidence_held", "Catalogue entries under legal hold.", static_cast<double>(evidence->held));
+    page.counter("quell_evidence_dropped_total", "Evidence deleted for age or room.", evidence->dropped);
+    page.counter("quell_evidence_refused_total", "Evidence for which no room could be made.", evidence->refused);
+  }
+
   if (flight_ != nullptr) collect_flight(status.flight, flight_->files(), page);
 
   const os::LookupCounters lookups = lookup_->counters();
