@@ -53,6 +53,8 @@ void add_exception(CLI::App& app, const Globals& globals, Action& run);
 void add_action(CLI::App& app, const Globals& globals, Action& run);
 void add_doctor(CLI::App& app, const Globals& globals, Action& run);
 void add_capture(CLI::App& app, const Globals& globals, Action& run);
+void add_audit(CLI::App& app, const Globals& globals, Action& run);
+void add_evidence(CLI::App& app, const Globals& globals, Action& run);
 // Parts of `quell rule`.
 void add_rule_suggest(CLI::App& rule, const Globals& globals, Action& run);
 void add_rule_test(CLI::App& rule, const Globals& globals, Action& run);

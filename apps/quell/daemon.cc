@@ -101,6 +101,8 @@ Result<void> Daemon::open() {
     return errno_error(error.value(), "cannot create the folder above the data directory; choose another --data-dir",
                        parent.string());
   QUELL_TRY(store_, record::open_store({.data_dir = options_.data_dir}));
+  const std::string evidence = options_.data_dir + "/" + std::string(record::kEvidenceFolder);
+  QUELL_TRY(evidence_, record::EvidenceFiles::open({.folder = evidence}, *store_, *store_));
   // There from the start, so that a person finds it.
   const std::string exceptions = options_.data_dir + "/" + std::string(kExceptionsFolder);
   if (mkdir(exceptions.c_str(), 0700) != 0 && errno != EEXIST)

@@ -15,6 +15,7 @@
 #include "apps/quell/scope.h"
 #include "base/metrics.h"
 #include "os/container_lookup.h"
+#include "record/evidence/files.h"
 #include "record/store.h"
 #include "respond/runner.h"
 #include "respond/worker.h"
@@ -71,6 +72,7 @@ class Daemon {
   std::vector<std::unique_ptr<os::Runtime>> lookup_runtimes_;  // with a short timeout
   std::unique_ptr<RuleReload> rules_;
   std::unique_ptr<record::Store> store_;
+  std::unique_ptr<record::EvidenceFiles> evidence_;
   metrics::Registry metrics_;
   std::unique_ptr<respond::Runner> runner_;
   std::unique_ptr<respond::Worker> worker_;

@@ -116,6 +116,8 @@ api::ApiServices Daemon::services() {
     return profile_json(profile_->report());
   };
   services.find_detection = [this](const std::string& id) { return find_detection(id); };
+  services.audit = store_.get();
+  services.evidence = evidence_.get();
   return services;
 }
 
@@ -168,6 +170,14 @@ void Daemon::collect(metrics::Page& page) const {
   page.gauge("quell_record_queued_detections", "Detections on their way to the store.",
              static_cast<double>(sink_->queued()));
   page.counter("quell_record_failed_detections_total", "Detections that could not be stored.", sink_->store_failures());
+
+  if (const auto evidence = evidence_->counters()) {
+    page.gauge("quell_evidence_items", "Catalogue entries of evidence.", static_cast<double>(evidence->items));
+    page.gauge("quell_evidence_bytes", "Bytes of evidence that is kept.", static_cast<double>(evidence->bytes));
+    page.gauge("quell_evidence_held", "Catalogue entries under legal hold.", static_cast<double>(evidence->held));
+    page.counter("quell_evidence_dropped_total", "Evidence deleted for age or room.", evidence->dropped);
+    page.counter("quell_evidence_refused_total", "Evidence for which no room could be made.", evidence->refused);
+  }
 
   if (flight_ != nullptr) collect_flight(status.flight, flight_->files(), page);
 

@@ -103,6 +103,8 @@ Exit run(int argc, char** argv) {
   add_action(app, globals, action);
   add_doctor(app, globals, action);
   add_capture(app, globals, action);
+  add_audit(app, globals, action);
+  add_evidence(app, globals, action);
   add_version(app, globals, action);
 
   try {

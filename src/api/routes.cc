@@ -1,11 +1,12 @@
 #include "api/routes.h"
 
 #include <fmt/format.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "api/audit_routes.h"
+#include "api/handler.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/version.h"
@@ -15,20 +16,6 @@
 
 namespace quell::api {
 namespace {
-
-constexpr size_t kDefaultLimit = 100;
-constexpr size_t kMaxLimit = 1000;
-
-Response json(std::string body, int status = 200) {
-  Response response;
-  response.status = status;
-  response.body = std::move(body);
-  return response;
-}
-
-Response not_offered(std::string_view what) {
-  return error_response(Error{Code::unsupported, fmt::format("this quell does not offer {}", what), {}});
-}
 
 std::string coverage_json(const Coverage& coverage) {
   JsonWriter out;
@@ -112,21 +99,6 @@ Response post_action(const ApiServices& services, const Request& request) {
   return outcome_response(services.run_action(*command));
 }
 
-Result<size_t> limit_of(const Request& request) {
-  const auto it = request.query.find("limit");
-  if (it == request.query.end()) return kDefaultLimit;
-  uint64_t limit = 0;
-  if (!parse_u64(it->second, limit) || limit == 0 || limit > kMaxLimit) {
-    return Error{Code::invalid_argument,
-                 fmt::format("\"{}\" is no number of items; give one from 1 to {}", it->second, kMaxLimit), "limit"};
-  }
-  return static_cast<size_t>(limit);
-}
-
-std::string item_list(const std::vector<std::string>& items) {
-  return fmt::format(R"({{"apiVersion":"quell/v1","items":[{}]}})", fmt::join(items, ","));
-}
-
 Response get_actions(const ApiServices& services, const Request& request) {
   if (!services.list_actions) return not_offered("actions");
   const auto limit = limit_of(request);
@@ -143,46 +115,6 @@ Response get_action(const ApiServices& services, const Request& request) {
   const auto record = services.find_action(request.params.find("id")->second);
   if (!record) return error_response(record.error());
   return json(action_to_json(*record));
-}
-
-std::string user_name(uint32_t uid) {
-  char buffer[4096];
-  passwd entry{};
-  passwd* found = nullptr;
-  getpwuid_r(uid, &entry, buffer, sizeof buffer, &found);
-  return found != nullptr ? found->pw_name : std::string();
-}
-
-// The person, not the hat: two administrators who both act as root are two.
-std::string actor_of(const Peer& peer) {
-  const uint32_t person = peer.login_uid != UINT32_MAX ? peer.login_uid : peer.uid;
-  const std::string name = user_name(person);
-  std::string out = fmt::format("uid:{}", person);
-  if (!name.empty()) out += fmt::format(" ({})", name);
-  if (person != peer.uid) out += fmt::format(" as uid:{}", peer.uid);
-  return out;
-}
-
-Result<std::string> text_member(const std::string& key, const Json& value) {
-  const auto* text = std::get_if<std::string>(&value.value());
-  if (text == nullptr) return Error{Code::invalid_argument, "a text is expected", key};
-  return *text;
-}
-
-/// The members of a body that must be an object; an empty body is an empty object.
-Result<Json::Object> body_members(const Request& request) {
-  if (request.body.empty()) return Json::Object{};
-  QUELL_TRY(const Json body, Json::parse(request.body));
-  if (body.object() == nullptr) return Error{Code::invalid_argument, "the body must be a JSON object", "body"};
-  return *body.object();
-}
-
-Error unknown_key(std::string_view key, const std::vector<std::string_view>& known) {
-  const std::string_view near = nearest(key, known);
-  return {Code::invalid_argument,
-          near.empty() ? fmt::format("unknown key; known are {}", fmt::join(known, ", "))
-                       : fmt::format("unknown key; did you mean \"{}\"?", near),
-          std::string(key)};
 }
 
 /// A person's word on the action that the path names; the body may give the reason.
@@ -339,6 +271,20 @@ constexpr Route kRoutes[] = {
     {Method::get, "/v1/detections", Permission::control,
      "Detections, newest first; ?limit=, ?rule=, ?since_ns=, ?before=ID.", get_detections},
     {Method::get, "/v1/detections/{id}", Permission::control, "One detection.", get_detection},
+    {Method::get, "/v1/audit", Permission::control,
+     "Audit entries, oldest first; ?after_seq=, ?limit=, ?kind=, ?subject=, ?actor=.", get_audit},
+    {Method::get, "/v1/audit/head", Permission::control, "The signed end of the audit log, to be stored elsewhere.",
+     get_audit_head},
+    {Method::get, "/v1/evidence", Permission::control,
+     "The catalogue of evidence, newest first; ?limit=, ?action=, ?kind=, ?before=ID.", get_evidence_list},
+    {Method::get, "/v1/evidence/{id}", Permission::control, "One catalogue entry.", get_evidence},
+    {Method::get, "/v1/evidence/{id}/content", Permission::control,
+     "The content, audited; ?offset=, ?length= (at most 16 MiB in one answer).", get_evidence_content},
+    {Method::post, "/v1/evidence/{id}/export", Permission::control,
+     "Where the object lies, for a copy on this machine; audited as an export.", post_evidence_export},
+    {Method::post, "/v1/evidence/{id}/hold", Permission::control, "Sets the legal hold: never deleted.",
+     post_evidence_hold},
+    {Method::post, "/v1/evidence/{id}/release", Permission::control, "Lifts the legal hold.", post_evidence_release},
     {Method::get, "/v1/rules/profile", Permission::control, "What each rule costs; needs `up --profile`.",
      get_rules_profile},
 };

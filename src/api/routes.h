@@ -13,7 +13,9 @@
 #include "api/http.h"
 #include "base/result.h"
 #include "model/action.h"
+#include "model/audit_log.h"
 #include "model/detection.h"
+#include "model/evidence_store.h"
 
 namespace quell::api {
 
@@ -94,6 +96,9 @@ struct ApiServices {
   /// Newest first.
   std::function<Result<std::vector<Detection>>(const DetectionFilter& filter)> list_detections;
   std::function<Result<Detection>(const std::string& id)> find_detection;
+  /// Borrowed; null: not offered.
+  const AuditLog* audit = nullptr;
+  EvidenceStore* evidence = nullptr;
   /// What each rule costs, as one JSON object. Errors: not_found while no profile is taken.
   std::function<Result<std::string>()> rules_profile;
 };

@@ -1,6 +1,6 @@
 #pragma once
-// The contract of a store: detections, the action journal, and facts about the installation. One process owns a data
-// directory.
+// The contract of a store: detections, the action journal, the audit log, the catalogue of evidence, and facts about
+// the installation. One process owns a data directory.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,7 +11,9 @@
 
 #include "base/result.h"
 #include "model/action_journal.h"
+#include "model/audit_log.h"
 #include "model/detection.h"
+#include "record/evidence/catalogue.h"
 
 namespace quell::record {
 
@@ -19,6 +21,8 @@ struct StoreOptions {
   std::string data_dir;  // made (mode 0700) if missing; its parent must exist
   /// Detections beyond this are forgotten, oldest first, and counted in StoreCounters::detections_forgotten.
   uint64_t max_detections = 1'000'000;
+  /// Audit entries older than this are cut off at a signed head; 0: never.
+  uint64_t audit_max_age_ns = 400ull * 86'400 * 1'000'000'000;
 };
 
 struct DetectionQuery {
@@ -38,7 +42,7 @@ struct StoreCounters {
 /// Thread-safe, but meant for one writing thread for detections: batches of 100 to 1000 are what it is fast at. Reads
 /// never wait for a detection write; the journal never waits for detections at all. Errors of every call: Code::io
 /// (disk full or failing; the message names the remedy), Code::malformed (a damaged file).
-class Store : public ActionJournal {
+class Store : public ActionJournal, public AuditLog, public EvidenceCatalogue {
  public:
   /// Stores the batch, all or nothing. A detection with a known id replaces it: metadata may arrive late. On return it
   /// survives a crash of this process; a power cut may take the last few.

@@ -175,5 +175,104 @@ TEST(RequestTarget, IsDecodedAndHostileFormsAreRefused) {
   }
 }
 
+/// Holds one item and one entry.
+class FakeEvidence final : public EvidenceStore {
+ public:
+  Result<std::unique_ptr<EvidenceWriter>> begin(const EvidenceRequest&) override {
+    return Error{Code::limit, "full", {}};
+  }
+  Result<EvidenceItem> find(std::string_view id) const override {
+    if (id != "e-1") return Error{Code::not_found, "no such evidence", {}};
+    EvidenceItem item;
+    item.id = id;
+    return item;
+  }
+  Result<std::vector<EvidenceItem>> list(const EvidenceQuery& query) const override {
+    return std::vector<EvidenceItem>(query.kind == EvidenceKind::memory ? 0 : query.limit);
+  }
+  Result<std::string> hand_out(std::string_view id, std::string_view actor, std::string_view purpose) override {
+    QUELL_TRY(const EvidenceItem item, find(id));
+    (void)item;
+    last_ = std::string(actor) + " " + std::string(purpose);
+    return std::string("/x");
+  }
+  Result<std::string> read(std::string_view id, std::string_view, uint64_t offset, uint64_t length) override {
+    QUELL_TRY(const EvidenceItem item, find(id));
+    (void)item;
+    return std::string("0123456789").substr(offset, length);
+  }
+  Result<EvidenceItem> set_hold(std::string_view id, bool is_held, std::string_view actor,
+                                std::string_view reason) override {
+    QUELL_TRY(EvidenceItem item, find(id));
+    item.is_held = is_held;
+    item.hold_actor = actor;
+    item.hold_reason = reason;
+    return item;
+  }
+  Result<void> retain() override { return {}; }
+  Result<EvidenceCounters> counters() const override { return EvidenceCounters{}; }
+  std::string last_;
+};
+
+class FakeAudit final : public AuditLog {
+ public:
+  Result<AuditHead> append_audit(const AuditFact&) override { return AuditHead{}; }
+  Result<std::vector<AuditEntry>> audit_entries(const AuditQuery& query) const override {
+    AuditEntry entry;
+    entry.seq = query.after_seq + 1;
+    entry.body_json = "{}";
+    return std::vector<AuditEntry>(query.limit, entry);
+  }
+  Result<SignedAuditHead> audit_head() const override {
+    return SignedAuditHead{{7, 1, std::string(64, 'a')}, std::string(64, 'b'), "c"};
+  }
+  Result<uint64_t> cut_audit(uint64_t, std::string_view) override { return uint64_t{0}; }
+};
+
+TEST(Routes, TheAuditLogIsReadFromWhereOneStopped) {
+  EXPECT_EQ(dispatch({}, request(Method::get, "/v1/audit")).status, 501);
+  EXPECT_EQ(dispatch({}, request(Method::get, "/v1/audit/head")).status, 501);
+  FakeAudit audit;
+  ApiServices services;
+  services.audit = &audit;
+  const Response page = dispatch(services, request(Method::get, "/v1/audit?after_seq=41&limit=3"));
+  EXPECT_EQ(page.status, 200);
+  const auto json = Json::parse(page.body);
+  ASSERT_EQ(json->at("items").array()->size(), 3u);
+  EXPECT_EQ(json->at("items").array()->front().at("seq").u64(), 42u);
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/audit?after_seq=x")).status, 400);
+  EXPECT_EQ(Json::parse(dispatch(services, request(Method::get, "/v1/audit/head")).body)->at("seq").u64(), 7u);
+  EXPECT_EQ(dispatch(services, request(Method::post, "/v1/audit")).status, 405) << "nobody appends from outside";
+  Request remote = request(Method::get, "/v1/audit");
+  remote.peer.is_unix = false;
+  EXPECT_EQ(dispatch(services, remote).status, 403);
+}
+
+TEST(Routes, EvidenceIsHandedOutUnderTheNameOfWhoAsks) {
+  EXPECT_EQ(dispatch({}, request(Method::get, "/v1/evidence")).status, 501);
+  FakeEvidence evidence;
+  ApiServices services;
+  services.evidence = &evidence;
+  EXPECT_EQ(
+      Json::parse(dispatch(services, request(Method::get, "/v1/evidence?limit=2")).body)->at("items").array()->size(),
+      2u);
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/evidence?kind=nonsense")).status, 400);
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/evidence/e-1")).status, 200);
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/evidence/e-2")).status, 404);
+  const Response content = dispatch(services, request(Method::get, "/v1/evidence/e-1/content?offset=3&length=4"));
+  EXPECT_EQ(content.body, "3456");
+  EXPECT_EQ(content.content_type, "application/octet-stream");
+  EXPECT_EQ(dispatch(services, request(Method::get, "/v1/evidence/e-1/content?offset=-3")).status, 400);
+  EXPECT_EQ(dispatch(services, request(Method::post, "/v1/evidence/e-1/export")).status, 200);
+  EXPECT_TRUE(evidence.last_.starts_with("uid:")) << evidence.last_;
+  EXPECT_TRUE(evidence.last_.ends_with("exported")) << evidence.last_;
+  const auto held =
+      Json::parse(dispatch(services, request(Method::post, "/v1/evidence/e-1/hold", R"({"reason":"case"})")).body);
+  EXPECT_TRUE(held->at("is_held").boolean());
+  EXPECT_EQ(held->at("hold_reason").str(), "case");
+  EXPECT_EQ(dispatch(services, request(Method::post, "/v1/evidence/e-1/hold", R"({"raeson":"case"})")).status, 400);
+  EXPECT_EQ(dispatch(services, request(Method::post, "/v1/evidence/e-1/release")).status, 200);
+}
+
 }  // namespace
 }  // namespace quell::api

@@ -54,6 +54,19 @@ TEST_F(Cli, HelpOfEveryCommandBeginsWithTwoExamples) {
                                                           {"capture", "list"},
                                                           {"capture", "show"},
                                                           {"capture", "export"},
+                                                          {"audit"},
+                                                          {"audit", "list"},
+                                                          {"audit", "show"},
+                                                          {"audit", "verify"},
+                                                          {"audit", "head"},
+                                                          {"audit", "export"},
+                                                          {"evidence"},
+                                                          {"evidence", "list"},
+                                                          {"evidence", "show"},
+                                                          {"evidence", "export"},
+                                                          {"evidence", "verify"},
+                                                          {"evidence", "hold"},
+                                                          {"evidence", "release"},
                                                           {"version"}};
   for (std::vector<std::string> command : commands) {
     std::string name = "  quell";

@@ -5,10 +5,10 @@
 #include <mutex>
 
 #include "base/text.h"
-#include "model/action_json.h"
 #include "model/detection_json.h"
 #include "record/data_dir.h"
 #include "record/sqlite/database.h"
+#include "record/sqlite/journal.h"
 #include "record/sqlite/schema.h"
 
 namespace quell::record {
@@ -29,7 +29,7 @@ class SqliteStore final : public Store {
  public:
   static Result<std::unique_ptr<Store>> open(const StoreOptions& options) {
     QUELL_TRY(DataDir dir, DataDir::lock(options.data_dir));
-    std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(dir), options.max_detections));
+    std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(dir), options));
     QUELL_CHECK(store->prepare());
     return std::unique_ptr<Store>(std::move(store));
   }
@@ -111,78 +111,49 @@ class SqliteStore final : public Store {
 
   // The journal: its own file, its own connection, every commit on stable storage.
 
-  Result<void> save_action(const ActionRecord& record) override {
-    const std::lock_guard lock(journal_.mutex);
-    save_action_.bind(1, record.id).bind(2, record.command.action).bind(3, record.target.str());
-    save_action_.bind(4, to_string(record.state)).bind(5, record.command.idempotency_key);
-    save_action_.bind(6, clamp_time(record.requested_ns))
-        .bind(7, int64_t{is_unsettled(record)})
-        .bind(8, action_to_json(record));
-    return save_action_.run();
-  }
-
-  Result<ActionRecord> find_action(std::string_view id) const override {
-    const std::lock_guard lock(journal_.mutex);
-    QUELL_TRY(Statement statement, journal_.db->prepare("SELECT json FROM actions WHERE id = ?1"));
-    QUELL_TRY(const bool found, statement.bind(1, id).step());
-    if (!found) return Error{Code::not_found, fmt::format("there is no action {}", id), {}};
-    return action_from_json(statement.text(0));
-  }
-
-  Result<std::string> setting(std::string_view name) const override {
-    const std::lock_guard lock(journal_.mutex);
-    QUELL_TRY(Statement statement, journal_.db->prepare("SELECT value FROM settings WHERE name = ?1"));
-    QUELL_TRY(const bool found, statement.bind(1, name).step());
-    return found ? std::string(statement.text(0)) : std::string();
-  }
-
+  Result<void> save_action(const ActionRecord& record) override { return journal_->save_action(record); }
+  Result<ActionRecord> find_action(std::string_view id) const override { return journal_->find_action(id); }
+  Result<std::string> setting(std::string_view name) const override { return journal_->setting(name); }
   Result<void> save_setting(std::string_view name, std::string_view value) override {
-    const std::lock_guard lock(journal_.mutex);
-    QUELL_TRY(Statement statement, journal_.db->prepare("INSERT INTO settings (name, value) VALUES (?1, ?2) "
-                                                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"));
-    return statement.bind(1, name).bind(2, value).run();
+    return journal_->save_setting(name, value);
   }
-
   Result<std::optional<ActionRecord>> find_action_by_key(std::string_view key) const override {
-    const std::lock_guard lock(journal_.mutex);
-    QUELL_TRY(Statement statement,
-              journal_.db->prepare("SELECT json FROM actions WHERE idempotency_key = ?1 ORDER BY seq DESC LIMIT 1"));
-    QUELL_TRY(const bool found, statement.bind(1, key).step());
-    if (!found) return std::optional<ActionRecord>();
-    QUELL_TRY(ActionRecord record, action_from_json(statement.text(0)));
-    return std::optional(std::move(record));
+    return journal_->find_action_by_key(key);
   }
-
   Result<std::vector<ActionRecord>> list_actions(const ActionQuery& query) const override {
-    std::string sql = "SELECT json FROM actions WHERE 1";
-    if (!query.action.empty()) sql += " AND action = ?1";
-    if (!query.target.empty()) sql += " AND target = ?2";
-    if (query.state) sql += " AND state = ?3";
-    if (query.unsettled_only) sql += " AND unsettled = 1";
-    if (!query.before_id.empty()) sql += " AND seq < (SELECT seq FROM actions WHERE id = ?4)";
-    sql += " ORDER BY seq DESC LIMIT ?5";
+    return journal_->list_actions(query);
+  }
+  Result<std::vector<ActionRecord>> unsettled_actions() const override { return journal_->unsettled_actions(); }
 
-    const std::lock_guard lock(journal_.mutex);
-    QUELL_TRY(Statement statement, journal_.db->prepare(sql));
-    if (!query.action.empty()) statement.bind(1, query.action);
-    if (!query.target.empty()) statement.bind(2, query.target);
-    if (query.state) statement.bind(3, to_string(*query.state));
-    if (!query.before_id.empty()) statement.bind(4, query.before_id);
-    statement.bind(5, static_cast<int64_t>(std::min(query.limit, kMaxLimit)));
-    return read_actions(statement);
+  Result<AuditHead> append_audit(const AuditFact& fact) override { return journal_->append_audit(fact); }
+  Result<std::vector<AuditEntry>> audit_entries(const AuditQuery& query) const override {
+    return journal_->audit_entries(query);
+  }
+  Result<SignedAuditHead> audit_head() const override { return journal_->audit_head(); }
+  Result<uint64_t> cut_audit(uint64_t before_seq, std::string_view actor) override {
+    return journal_->cut_audit(before_seq, actor);
   }
 
-  Result<std::vector<ActionRecord>> unsettled_actions() const override {
-    const std::lock_guard lock(journal_.mutex);
-    QUELL_TRY(Statement statement, journal_.db->prepare("SELECT json FROM actions WHERE unsettled = 1 ORDER BY seq"));
-    return read_actions(statement);
+  Result<void> save_evidence(const EvidenceItem& item, const AuditFact& fact) override {
+    return journal_->save_evidence(item, fact);
   }
+  Result<void> forget_evidence(const EvidenceItem& item) override { return journal_->forget_evidence(item); }
+  Result<EvidenceItem> find_evidence(std::string_view id) const override { return journal_->find_evidence(id); }
+  Result<std::vector<EvidenceItem>> list_evidence(const EvidenceQuery& query) const override {
+    return journal_->list_evidence(query);
+  }
+  Result<std::vector<EvidenceItem>> evictable_evidence(uint64_t before_ns, size_t limit) const override {
+    return journal_->evictable_evidence(before_ns, limit);
+  }
+  Result<std::vector<EvidenceItem>> deleting_evidence() const override { return journal_->deleting_evidence(); }
+  Result<EvidenceCounters> count_evidence() const override { return journal_->count_evidence(); }
 
  private:
-  SqliteStore(DataDir dir, uint64_t max_detections)
+  SqliteStore(DataDir dir, const StoreOptions& options)
       : dir_(std::move(dir)),
-        max_detections_(max_detections),
-        trim_every_(static_cast<size_t>(std::clamp<uint64_t>(max_detections / 100, 1, 10'000))) {}
+        max_detections_(options.max_detections),
+        trim_every_(static_cast<size_t>(std::clamp<uint64_t>(options.max_detections / 100, 1, 10'000))),
+        audit_max_age_ns_(options.audit_max_age_ns) {}
 
   Result<void> prepare() {
     QUELL_TRY(writer_.db,
@@ -190,20 +161,13 @@ class SqliteStore final : public Store {
     QUELL_CHECK(writer_.db->migrate(kDetectionsApplicationId, kDetectionsSchema));
     QUELL_TRY(reader_.db,
               Database::open(dir_.file("detections.db"), Database::Mode::read_only, Durability::process_crash));
-    QUELL_TRY(journal_.db, Database::open(dir_.file("actions.db"), Database::Mode::read_write, Durability::power_cut));
-    QUELL_CHECK(journal_.db->migrate(kActionsApplicationId, kActionsSchema));
+    QUELL_TRY(journal_, Journal::open({.folder = dir_.path(), .audit_max_age_ns = audit_max_age_ns_}));
     QUELL_TRY(insert_detection_,
               writer_.db->prepare(
                   "INSERT INTO detections (id, kernel_ns, rule, priority, container_id, container_full_id, json) "
                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET kernel_ns = excluded.kernel_ns, "
                   "rule = excluded.rule, priority = excluded.priority, container_id = excluded.container_id, "
                   "container_full_id = excluded.container_full_id, json = excluded.json"));
-    QUELL_TRY(save_action_,
-              journal_.db->prepare(
-                  "INSERT INTO actions (id, action, target, state, idempotency_key, requested_ns, unsettled, json) "
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET action = excluded.action, "
-                  "target = excluded.target, state = excluded.state, idempotency_key = excluded.idempotency_key, "
-                  "unsettled = excluded.unsettled, json = excluded.json"));
     return {};
   }
 
@@ -234,24 +198,16 @@ class SqliteStore final : public Store {
     return write_meta(kForgotten, std::to_string(forgotten + surplus));
   }
 
-  static Result<std::vector<ActionRecord>> read_actions(Statement& statement) {
-    std::vector<ActionRecord> out;
-    while (true) {
-      QUELL_TRY(const bool row, statement.step());
-      if (!row) return out;
-      QUELL_TRY(ActionRecord record, action_from_json(statement.text(0)));
-      out.push_back(std::move(record));
-    }
-  }
-
   // Constant after open().
   DataDir dir_;  // first in, last out: the lock covers every connection
   const uint64_t max_detections_;
   const size_t trim_every_;
+  const uint64_t audit_max_age_ns_;
   // Guarded by the connection's mutex each.
   Connection writer_;
-  mutable Connection reader_, journal_;
-  Statement insert_detection_, save_action_;  // after the connections: finalized before they close
+  mutable Connection reader_;
+  std::unique_ptr<Journal> journal_;
+  Statement insert_detection_;  // after the connections: finalized before they close
   size_t inserted_since_trim_ = 0;
 };
 
