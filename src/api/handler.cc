@@ -21,7 +21,7 @@ std::string user_name(uint32_t uid) {
 
 }  // namespace
 
-Response json(std::string body, int status = 200) {
+Response json(std::string body, int status) {
   Response response;
   response.status = status;
   response.body = std::move(body);
