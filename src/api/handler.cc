@@ -63,7 +63,6 @@ Result<std::string> text_member(const std::string& key, const Json& value) {
   return *text;
 }
 
-/// The members of a body that must be an object; an empty body is an empty object.
 Result<Json::Object> body_members(const Request& request) {
   if (request.body.empty()) return Json::Object{};
   QUELL_TRY(const Json body, Json::parse(request.body));

@@ -333,6 +333,20 @@ TEST_F(Audit, KeysAreForTheOwnerAndAWrongOneIsFound) {
   EXPECT_EQ(open_store({.data_dir = dir_.data()}).error().code, Code::malformed);
 }
 
+TEST_F(Audit, ASecondWriterIsRefused) {
+  fill(1);
+  // The lock of the data directory keeps a second quell away; who goes around it finds the chain has moved on.
+  auto one = Journal::open({.folder = dir_.data()});
+  auto other = Journal::open({.folder = dir_.data()});
+  ASSERT_TRUE(one && other);
+  ASSERT_TRUE((*one)->append_audit({AuditKind::policy, "p", "one", "{}"}));
+  EXPECT_EQ((*other)->append_audit({AuditKind::policy, "p", "other", "{}"}).error().code, Code::conflict);
+  EXPECT_EQ((*other)->save_action(make_action(77)).error().code, Code::conflict);
+  EXPECT_EQ((*other)->find_action(make_action(77).id).error().code, Code::not_found) << "neither without the other";
+  ASSERT_TRUE((*one)->save_action(make_action(78)));
+  EXPECT_FALSE(verify().broken);
+}
+
 TEST_F(Audit, ItIsVerifiedWhileItIsWritten) {
   auto store = open_store({.data_dir = dir_.data()});
   for (uint64_t i = 0; i < 30; ++i) {

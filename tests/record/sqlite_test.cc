@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "fixtures.h"
+#include "record/audit/verify.h"
 #include "record/sqlite/database.h"
 
 namespace quell::record {
@@ -163,6 +164,9 @@ TEST(SqliteStore, AFullDiskIsAnErrorAndLosesNothingThatWasAcknowledged) {
   auto store = open_sqlite({.data_dir = dir.data()});
   ASSERT_TRUE(store) << store.error().str();
   EXPECT_TRUE((*store)->find_action(make_action(1).id));
+  const auto chain = verify_audit_of(dir.data(), {});
+  ASSERT_TRUE(chain);
+  EXPECT_FALSE(chain->broken) << chain->broken->expected << " / " << chain->broken->found;
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ Code code_of(int result) {
     case SQLITE_AUTH: return Code::permission_denied;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return Code::timeout;
+    case SQLITE_CONSTRAINT: return Code::conflict;
     case SQLITE_CANTOPEN: return Code::io;
     default: return Code::internal;
   }
@@ -38,6 +39,7 @@ std::string_view remedy(int result) {
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_CANTOPEN: return "; check the owner and the mode of the data directory";
+    case SQLITE_CONSTRAINT: return "; another program changed the file meanwhile";
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return "; another program holds the file open for writing";
     default: return "";
