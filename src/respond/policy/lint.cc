@@ -176,10 +176,10 @@ class Lint {
       if (step.kind != Step::Kind::action || step.target != TargetKind::container) return;
       if (!told.insert(step.action).second) return;
       if (is_host_only)
-        problems_.error(ProblemCode::impossible_target, place_of(step.action),
-                        fmt::format("{} needs a container, and `match` asks for processes outside of containers",
-                                    step.action),
-                        "use an action on processes or on the host");
+        problems_.error(
+            ProblemCode::impossible_target, place_of(step.action),
+            fmt::format("{} needs a container, and `match` asks for processes outside of containers", step.action),
+            "use an action on processes or on the host");
       if (!groups_targets)
         problems_.warning(ProblemCode::impossible_target, place_of(step.action),
                           fmt::format("{} acts on one container, and a group of {} may span several: only that of the "

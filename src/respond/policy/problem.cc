@@ -13,11 +13,31 @@ constexpr size_t kMaxExcerpt = 160;
 constexpr size_t kMaxListed = 12;  // more alternatives than that are no help
 
 constexpr std::string_view kCodes[] = {
-    "unreadable",       "yaml",           "unknown_key",           "duplicate_key",      "missing_key",
-    "wrong_type",       "bad_value",      "unknown_choice",        "unknown_operator",   "unknown_severity",
-    "unknown_state",    "unknown_action", "unknown_parameter",     "unknown_group",      "unknown_rule",
-    "unknown_field",    "bad_regex",      "duplicate_name",        "no_group_by",        "no_ttl",
-    "no_limits",        "critical_automatic", "notify_not_configured", "impossible_target", "expired",
+    "unreadable",
+    "yaml",
+    "unknown_key",
+    "duplicate_key",
+    "missing_key",
+    "wrong_type",
+    "bad_value",
+    "unknown_choice",
+    "unknown_operator",
+    "unknown_severity",
+    "unknown_state",
+    "unknown_action",
+    "unknown_parameter",
+    "unknown_group",
+    "unknown_rule",
+    "unknown_field",
+    "bad_regex",
+    "duplicate_name",
+    "no_group_by",
+    "no_ttl",
+    "no_limits",
+    "critical_automatic",
+    "notify_not_configured",
+    "impossible_target",
+    "expired",
     "never_true",
 };
 
@@ -40,8 +60,7 @@ void cut_excerpt(std::string_view line, uint32_t column, Problem& problem) {
   while (count > 0 && from + count < line.size() && (static_cast<uint8_t>(line[from + count]) & 0xC0) == 0x80) --count;
   problem.excerpt = line.substr(from, count);
   uint32_t characters = 0;
-  for (size_t i = from; i < at && i < from + count; ++i)
-    characters += (static_cast<uint8_t>(line[i]) & 0xC0) != 0x80;
+  for (size_t i = from; i < at && i < from + count; ++i) characters += (static_cast<uint8_t>(line[i]) & 0xC0) != 0x80;
   problem.excerpt_column = characters;
 }
 
@@ -49,8 +68,7 @@ void cut_excerpt(std::string_view line, uint32_t column, Problem& problem) {
 
 std::string_view to_string(ProblemCode code) { return kCodes[static_cast<size_t>(code)]; }
 
-void Problems::add(bool is_error, ProblemCode code, const yaml::Node& at, std::string message,
-                   std::string suggestion) {
+void Problems::add(bool is_error, ProblemCode code, const yaml::Node& at, std::string message, std::string suggestion) {
   Problem& problem = all_.emplace_back();
   problem.code = code;
   problem.is_error = is_error;

@@ -20,9 +20,10 @@ std::shared_ptr<const yaml::File> parsed(const std::string& name, const std::str
     return nullptr;
   }
   for (const yaml::DuplicateKey& key : (*file)->duplicate_keys())
-    problems.error(ProblemCode::duplicate_key, *key.again,
-                   fmt::format("\"{}\" is here twice, first in line {}", key.again->text(), key.first->start().line + 1),
-                   "keep one of them");
+    problems.error(
+        ProblemCode::duplicate_key, *key.again,
+        fmt::format("\"{}\" is here twice, first in line {}", key.again->text(), key.first->start().line + 1),
+        "keep one of them");
   return *file;
 }
 
@@ -75,10 +76,10 @@ PolicyFile read_policies(const std::string& name, const std::string& text, const
       if (const yaml::Node* place = node_at(document, {"metadata", "name"}); place != nullptr && place->is_scalar()) {
         const auto [first, is_new] = names.emplace(policy->name, place);
         if (!is_new)
-          problems.error(ProblemCode::duplicate_name, *place,
-                         fmt::format("there is another policy \"{}\" in line {}", policy->name,
-                                     first->second->start().line + 1),
-                         "state belongs to the name; give each policy its own");
+          problems.error(
+              ProblemCode::duplicate_name, *place,
+              fmt::format("there is another policy \"{}\" in line {}", policy->name, first->second->start().line + 1),
+              "state belongs to the name; give each policy its own");
       }
       if (problems.errors() == errors_before && file->duplicate_keys().empty())
         out.policies.push_back(std::move(policy));

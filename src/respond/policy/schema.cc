@@ -30,14 +30,16 @@ constexpr KeyRow kRows[] = {
     {"spec", "confidence", object, "confidence", false,
      "Of the incident that the detection belongs to; 1 until triage supplies one.", "{gte: 0.8}"},
     {"spec", "scope", object, "scope", false, "Where it applies; without it everywhere.", ""},
-    {"spec", "exclude", objects, "exclusion", false, "What it leaves alone. An entry holds if all its keys hold; one "
+    {"spec", "exclude", objects, "exclusion", false,
+     "What it leaves alone. An entry holds if all its keys hold; one "
      "entry that holds is enough.",
      ""},
     {"spec", "evidence", object, "evidence", false, "What is collected first.", ""},
     {"spec", "actions", steps, "", true, "In this order; see below.", ""},
     {"spec", "limits", object, "limits", false, "The brake.", ""},
     {"spec", "health", object, "health", false, "What must stay alive; checked by the guards before the effect.", ""},
-    {"spec", "approval", object, "approval", false, "Who must agree in mode `approve`, and in `enforce` to actions of "
+    {"spec", "approval", object, "approval", false,
+     "Who must agree in mode `approve`, and in `enforce` to actions of "
      "class contain-wide.",
      ""},
     {"spec", "expires", deadline, "", false, "Last day, or the moment (UTC) from which on it does nothing.",
@@ -52,10 +54,12 @@ constexpr KeyRow kRows[] = {
      "{gte: high}"},
     {"condition", "tags", object_or_texts, "tags_match", false, "Tags of the rule; texts are tags or globs.",
      "[mitre_execution]"},
-    {"condition", "source", texts, "", false, "Where it came from. Detections of source `quell`, our own outcomes, "
+    {"condition", "source", texts, "", false,
+     "Where it came from. Detections of source `quell`, our own outcomes, "
      "match only policies that name it here.",
      "syscall"},
-    {"condition", "field", field_map, "field_match", false, "Any output field or entity field; all of them must "
+    {"condition", "field", field_map, "field_match", false,
+     "Any output field or entity field; all of them must "
      "hold. A value or a list alone means `in`.",
      "{k8s.ns.name: {notIn: [kube-system]}}"},
 
@@ -80,8 +84,7 @@ constexpr KeyRow kRows[] = {
     {"field_match", "eq", value, "", false, "Equals.", "nginx"},
     {"field_match", "ne", value, "", false, "Does not equal; holds if there is no value.", "root"},
     {"field_match", "glob", texts, "", false, "One of these globs fits the whole value.", "\"/tmp/*\""},
-    {"field_match", "notGlob", texts, "", false, "None of these globs fits; holds if there is no value.",
-     "\"/usr/*\""},
+    {"field_match", "notGlob", texts, "", false, "None of these globs fits; holds if there is no value.", "\"/usr/*\""},
     {"field_match", "regex", regex, "", false, "RE2, anywhere in the value.", "\"^/dev/shm/\""},
     {"field_match", "gte", number, "", false, "At least, as a number.", "1024"},
     {"field_match", "gt", number, "", false, "More than, as a number.", "1023"},
@@ -90,12 +93,12 @@ constexpr KeyRow kRows[] = {
     {"field_match", "exists", flag, "", false, "Whether there is a value at all.", "true"},
 
     {"threshold", "count", count, "", true, "So many detections, or different values of `distinct`.", "2"},
-    {"threshold", "distinct", text, "", false, "Count different values of this field instead; `rule` for different "
+    {"threshold", "distinct", text, "", false,
+     "Count different values of this field instead; `rule` for different "
      "rules.",
      "rule"},
     {"threshold", "window", duration, "", true, "Within this time; event time, sliding.", "60s"},
-    {"threshold", "groupBy", texts, "", false, "Counted apart for each combination of these fields.",
-     "[container.id]"},
+    {"threshold", "groupBy", texts, "", false, "Counted apart for each combination of these fields.", "[container.id]"},
 
     {"confidence", "gte", fraction, "", false, "At least.", "0.8"},
     {"confidence", "gt", fraction, "", false, "More than.", "0.5"},
@@ -186,7 +189,8 @@ constexpr KeyRow kRows[] = {
     {"test_detection", "fields", text_map, "", false, "Output fields and entity fields.", "{container.id: c1}"},
     {"test_detection", "labels", text_map, "", false, "Labels of the container.", ""},
     {"test_detection", "confidence", fraction, "", false, "Without it 1.", "0.5"},
-    {"test_detection", "repeat", count, "", false, "So many in a row, each with another pid and container if these are "
+    {"test_detection", "repeat", count, "", false,
+     "So many in a row, each with another pid and container if these are "
      "written with `{n}`.",
      "1000"},
     {"test_expectation", "detection", text, "", false, "Position of the detection that brings it, from 0.", "1"},
@@ -212,9 +216,12 @@ constexpr std::string_view kEvidence[] = {"process_tree", "open_files", "sockets
 constexpr std::string_view kDecisions[] = {"observed", "requested", "run", "joined", "refused", "paged"};
 constexpr std::string_view kRefusals[] = {"no_target", "max_targets", "per_target", "per_policy", "per_cluster"};
 constexpr ActionState kOutcomes[] = {
-    ActionState::contained, ActionState::partially_contained, ActionState::not_contained, ActionState::failed,
-    ActionState::unknown,   ActionState::refused_guard,       ActionState::stale_target,  ActionState::cancelled,
-    ActionState::expired_request, ActionState::already_in_effect, ActionState::undone, ActionState::undo_failed,
+    ActionState::contained,       ActionState::partially_contained,
+    ActionState::not_contained,   ActionState::failed,
+    ActionState::unknown,         ActionState::refused_guard,
+    ActionState::stale_target,    ActionState::cancelled,
+    ActionState::expired_request, ActionState::already_in_effect,
+    ActionState::undone,          ActionState::undo_failed,
 };
 
 struct WordSet {

@@ -52,8 +52,8 @@ class SchemaWriter {
  private:
   void define(std::string_view object) {
     out_.key(object).begin_object().text("type", "object").flag("additionalProperties", false);
-    const bool compares = object.ends_with("_match") || object == "confidence" || object == "condition" ||
-                          object == "exclusion";
+    const bool compares =
+        object.ends_with("_match") || object == "confidence" || object == "condition" || object == "exclusion";
     if (compares) out_.integer("minProperties", 1);
     std::vector<std::string> required;
     out_.key("properties").begin_object();
@@ -116,9 +116,7 @@ class SchemaWriter {
     if (!pattern.empty()) out_.text("pattern", pattern);
   }
 
-  void scalar() {
-    out_.key("type").begin_array().string("string").string("number").string("boolean").end_array();
-  }
+  void scalar() { out_.key("type").begin_array().string("string").string("number").string("boolean").end_array(); }
 
   /// Alternatives of `anyOf`: `one`, or a list of it.
   template <typename One>
@@ -150,7 +148,6 @@ class SchemaWriter {
     out_.end_object();
   }
 
-
   void type(const KeyRow& row) {
     switch (row.shape) {
       case Shape::text:
@@ -180,14 +177,10 @@ class SchemaWriter {
         return;
       case Shape::object_or_texts: any_of_object_and(row.of, [&] { scalar(); }); return;
       case Shape::object_or_choices: any_of_object_and(row.of, [&] { words(first_set(row.of)); }); return;
-      case Shape::field_map:
-        map_of([&] { any_of_object_and(row.of, [&] { scalar(); }); });
-        return;
+      case Shape::field_map: map_of([&] { any_of_object_and(row.of, [&] { scalar(); }); }); return;
       case Shape::object_map: map_of([&] { reference(row.of); }); return;
       case Shape::text_map: map_of([&] { scalar(); }); return;
-      case Shape::texts_map:
-        map_of([&] { any_of_object_and({}, [&] { scalar(); }); });
-        return;
+      case Shape::texts_map: map_of([&] { any_of_object_and({}, [&] { scalar(); }); }); return;
       case Shape::steps: reference("steps"); return;
     }
   }
@@ -254,7 +247,8 @@ void write_indented(const Json& value, int depth, std::string& out) {
       write_indented((*object)[i].second, depth + 1, out);
     }
     close('}');
-  } else if (const Json::Array* array = value.array(); array != nullptr && !array->empty() && value.dump().size() > 100) {
+  } else if (const Json::Array* array = value.array();
+             array != nullptr && !array->empty() && value.dump().size() > 100) {
     out += "[";
     for (size_t i = 0; i < array->size(); ++i) {
       out += (i == 0 ? "\n" : ",\n") + indent;
@@ -277,8 +271,11 @@ std::string json_schema() {
 
 std::string reference_markdown() {
   std::string out;
+  std::vector<std::string_view> told;  // what two kinds of files share is shown with the first
   const auto table = [&](std::string_view root) {
     for (const std::string_view object : objects_below(root)) {
+      if (std::find(told.begin(), told.end(), object) != told.end()) continue;
+      told.push_back(object);
       out += fmt::format("### {}\n\n| key | value | means | example |\n| --- | --- | --- | --- |\n", object);
       for (const KeyRow& row : key_rows()) {
         if (row.object != object) continue;

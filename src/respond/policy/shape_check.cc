@@ -70,10 +70,10 @@ class ShapeCheck {
       const KeyRow* row = find(name, entry.key->text());
       if (row == nullptr) {
         const bool is_operator = name.ends_with("_match") || name == "confidence";
-        problems_.error(is_operator ? ProblemCode::unknown_operator : ProblemCode::unknown_key, *entry.key,
-                        fmt::format("{} has no {} \"{}\"", quoted(name), is_operator ? "operator" : "key",
-                                    entry.key->text()),
-                        did_you_mean(entry.key->text(), known));
+        problems_.error(
+            is_operator ? ProblemCode::unknown_operator : ProblemCode::unknown_key, *entry.key,
+            fmt::format("{} has no {} \"{}\"", quoted(name), is_operator ? "operator" : "key", entry.key->text()),
+            did_you_mean(entry.key->text(), known));
         continue;
       }
       value(*entry.value, *row);
@@ -127,9 +127,7 @@ class ShapeCheck {
         if (node.items().empty())
           problems_.error(ProblemCode::bad_value, node, fmt::format("\"{}\" is an empty list", row.key));
         return;
-      case Shape::object_or_texts:
-        node.is_map() ? object(node, row.of) : one_or_list(node, row, Shape::text);
-        return;
+      case Shape::object_or_texts: node.is_map() ? object(node, row.of) : one_or_list(node, row, Shape::text); return;
       case Shape::object_or_choices:
         if (node.is_map()) {
           object(node, row.of);
@@ -146,9 +144,7 @@ class ShapeCheck {
           one.is_map() ? object(one, row.of) : one_or_list(one, row, Shape::value);
         });
         return;
-      case Shape::object_map:
-        for_each_entry(node, row, [&](const yaml::Node& one) { object(one, row.of); });
-        return;
+      case Shape::object_map: for_each_entry(node, row, [&](const yaml::Node& one) { object(one, row.of); }); return;
       case Shape::text_map:
         for_each_entry(node, row, [&](const yaml::Node& one) { scalar(one, row, Shape::value); });
         return;
@@ -168,8 +164,7 @@ class ShapeCheck {
         problems_.error(ProblemCode::bad_value, *entry.key, fmt::format("\"{}\" has an empty name", row.key));
       visit(*entry.value);
     }
-    if (node.entries().empty())
-      problems_.error(ProblemCode::bad_value, node, fmt::format("\"{}\" is empty", row.key));
+    if (node.entries().empty()) problems_.error(ProblemCode::bad_value, node, fmt::format("\"{}\" is empty", row.key));
   }
 
   void one_or_list(const yaml::Node& node, const KeyRow& row, Shape shape) {
@@ -186,8 +181,9 @@ class ShapeCheck {
     const auto rule = std::find_if(std::begin(kScalars), std::end(kScalars),
                                    [&](const ScalarRule& one) { return one.shape == shape; });
     if (!node.is_scalar()) {
-      problems_.error(ProblemCode::wrong_type, node,
-                      fmt::format("\"{}\" must be {}, and is {}", row.key, rule->expected, yaml::describe(node.kind())));
+      problems_.error(
+          ProblemCode::wrong_type, node,
+          fmt::format("\"{}\" must be {}, and is {}", row.key, rule->expected, yaml::describe(node.kind())));
     } else if (!rule->holds(node)) {
       problems_.error(ProblemCode::bad_value, node,
                       fmt::format("\"{}\" must be {}, not \"{}\"", row.key, rule->expected, node.text()));
@@ -216,10 +212,10 @@ class ShapeCheck {
     const std::string suggestion = did_you_mean(node.text(), words);
     if (row.of == "state") {
       if (parse_action_state(node.text())) {
-        problems_.error(ProblemCode::unknown_state, node,
-                        fmt::format("\"{}\" is a state that an action passes through, never one that it ends in",
-                                    node.text()),
-                        suggestion);
+        problems_.error(
+            ProblemCode::unknown_state, node,
+            fmt::format("\"{}\" is a state that an action passes through, never one that it ends in", node.text()),
+            suggestion);
       } else {
         problems_.error(ProblemCode::unknown_state, node,
                         fmt::format("there is no state of an action \"{}\"", node.text()), suggestion);
