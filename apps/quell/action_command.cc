@@ -8,9 +8,11 @@
 #include "apps/quell/cli.h"
 #include "apps/quell/server_call.h"
 #include "base/json.h"
+#include "base/moment.h"
 #include "base/text.h"
 #include "model/action.h"
 #include "model/action_json.h"
+#include "respond/catalogue.h"
 
 namespace quell::cli {
 namespace {
@@ -19,8 +21,9 @@ namespace {
 constexpr uint64_t kActionTimeoutMs = 120'000;
 
 struct Options {
-  std::string action, target, id, reason, ttl, wait;
-  bool yes = false, dry_run = false, force = false;
+  std::string action, target, id, reason, ttl, wait, budget = "3s";
+  std::vector<std::string> params, evidence;
+  bool yes = false, dry_run = false, force = false, in_effect = false;
   uint32_t limit = 20;
 };
 
@@ -29,12 +32,14 @@ Exit exit_of_state(ActionState state) {
     case ActionState::refused_guard: return Exit::refused;
     case ActionState::stale_target: return Exit::not_found;
     case ActionState::partially_contained: return Exit::partly_done;
+    case ActionState::awaiting_approval: return Exit::done;
     default: return is_success(state) ? Exit::done : Exit::failed;
   }
 }
 
 std::string described_target(const Target& target) {
   std::string out = target.str();
+  if (target.kind != EntityKind::container && target.kind != EntityKind::process) return out;
   const std::string& name = target.kind == EntityKind::container ? target.container_name : target.process_name;
   const std::string& more = target.kind == EntityKind::container ? target.image : target.cmdline;
   if (!name.empty()) out += fmt::format(" ({}{}{})", name, more.empty() ? "" : ": ", more);
@@ -70,7 +75,7 @@ void print_preview(std::FILE* out, const Json& preview) {
   fmt::print(out, "{} on {}", preview.at("action").str(), target.at("ref").str());
   if (target.at("kind").str() == "container") {
     fmt::print(out, " ({}: {})", container.at("name").str(), container.at("image").str());
-  } else {
+  } else if (target.at("process").object() != nullptr) {
     fmt::print(out, " ({})",
                target.at("process").at("cmdline").str().empty() ? target.at("process").at("name").str()
                                                                 : target.at("process").at("cmdline").str());
@@ -90,6 +95,8 @@ void print_preview(std::FILE* out, const Json& preview) {
   if (preview.at("already_in_effect").boolean()) fmt::print(out, "  already in effect: nothing would change\n");
   if (preview.at("ttl_s").u64() != 0) fmt::print(out, "  undone by itself after {} s\n", preview.at("ttl_s").u64());
   if (!preview.at("undo").str().empty()) fmt::print(out, "  undo: {}\n", preview.at("undo").str());
+  if (const uint64_t needed = preview.at("approval").at("needed").u64(); needed != 0)
+    fmt::print(out, "  waits for the approval of {} other {}\n", needed, needed == 1 ? "person" : "persons");
 }
 
 /// One line on stderr when the guard says no, and the status that follows.
@@ -117,6 +124,8 @@ void print_outcome(const ActionRecord& record) {
   const bool can_undo =
       record.undo_of.empty() && is_in_effect(record) && preview && preview->at("reversible").boolean();
   if (can_undo) fmt::print("  undo: quell action undo {}\n", record.id);
+  if (record.state == ActionState::awaiting_approval)
+    fmt::print("  approve (another person): quell action approve {}\n", record.id);
 }
 
 /// Prints an answer that is one record, as `format` wants it.
@@ -143,6 +152,21 @@ Result<std::string> command_body(const Options& options) {
     QUELL_TRY(const uint64_t ttl_ms, parse_duration_ms(options.ttl));
     if (ttl_ms < 1000) return Error{Code::invalid_argument, "--ttl is at least one second", {}};
     body.integer("ttl_s", ttl_ms / 1000);
+  }
+  if (!options.params.empty()) {
+    body.key("params").begin_object();
+    for (const std::string& param : options.params) {
+      const size_t equals = param.find('=');
+      if (equals == std::string::npos || equals == 0)
+        return Error{Code::invalid_argument, fmt::format("\"{}\" is no parameter; write NAME=VALUE", param), {}};
+      body.text(param.substr(0, equals), param.substr(equals + 1));
+    }
+    body.end_object();
+  }
+  if (!options.evidence.empty()) {
+    QUELL_TRY(const uint64_t budget_ms, parse_duration_ms(options.budget));
+    body.key("evidence").begin_object();
+    body.texts("items", options.evidence).integer("budget_ms", budget_ms).end_object();
   }
   body.flag("force", options.force).end_object();
   return body.take();
@@ -197,15 +221,78 @@ Exit run_action(const Globals& globals, const Options& options) {
   return show(*format, call_server(globals, api::Method::post, "/v1/actions", *body, *wait_ms), print_outcome);
 }
 
-Exit undo(const Globals& globals, const Options& options) {
+/// A person's word on an action: `what` is the end of its address.
+Exit say_on(const Globals& globals, const Options& options, std::string_view what) {
   const auto format = output_format(globals, {"table", "json", "jsonl"});
   if (!format) return fail(format.error());
   JsonWriter body;
   body.begin_object().text("reason", options.reason).end_object();
-  return show(
-      *format,
-      call_server(globals, api::Method::post, "/v1/actions/" + options.id + "/undo", body.take(), kActionTimeoutMs),
-      print_record);
+  return show(*format,
+              call_server(globals, api::Method::post, fmt::format("/v1/actions/{}/{}", options.id, what), body.take(),
+                          kActionTimeoutMs),
+              print_outcome);
+}
+Exit undo(const Globals& globals, const Options& options) { return say_on(globals, options, "undo"); }
+Exit approve(const Globals& globals, const Options& options) { return say_on(globals, options, "approve"); }
+Exit cancel(const Globals& globals, const Options& options) { return say_on(globals, options, "cancel"); }
+
+Exit turn_stop_switch(const Globals& globals, const Options& options, bool is_on) {
+  JsonWriter body;
+  body.begin_object().flag("is_on", is_on).text("reason", options.reason).end_object();
+  const auto answer = call_server(globals, api::Method::put, "/v1/stop-switch", body.take());
+  if (!answer) return fail(answer.error());
+  say(globals, is_on ? "the stop switch is on: nothing takes effect by itself, and persons have to force it"
+                     : "the stop switch is off");
+  return Exit::done;
+}
+Exit stop_all(const Globals& globals, const Options& options) { return turn_stop_switch(globals, options, true); }
+Exit resume_all(const Globals& globals, const Options& options) { return turn_stop_switch(globals, options, false); }
+
+Exit catalogue(const Globals& globals, const Options&) {
+  const auto format = output_format(globals, {"table", "json", "markdown"});
+  if (!format) return fail(format.error());
+  if (*format == "markdown") {
+    fmt::print("{}", respond::catalogue_markdown());
+    return Exit::done;
+  }
+  const auto answer = call_server(globals, api::Method::get, "/v1/actions/catalogue");
+  if (!answer) return fail(answer.error());
+  if (*format == "json") {
+    fmt::print("{}\n", *answer);
+    return Exit::done;
+  }
+  const auto json = Json::parse(*answer);
+  if (!json || json->at("items").array() == nullptr)
+    return fail({Code::malformed, "the server's answer is no list", {}});
+  for (const Json& item : *json->at("items").array()) {
+    fmt::print("{:<26} {:<10} {:<9} {}\n", item.at("name").str(), item.at("target").str(), item.at("class").str(),
+               item.at("missing").is_null() ? item.at("summary").str() : "not here: " + item.at("missing").str());
+  }
+  return Exit::done;
+}
+
+/// What is in effect now, with what the machine says about it.
+Exit list_in_effect(const std::string& format, const std::string& answer) {
+  const auto json = Json::parse(answer);
+  if (!json || json->at("items").array() == nullptr)
+    return fail({Code::malformed, "the server's answer is no list", {}});
+  if (json->at("items").array()->empty() && format == "table") fmt::print("nothing is in effect\n");
+  for (const Json& item : *json->at("items").array()) {
+    if (format == "jsonl") {
+      fmt::print("{}\n", item.dump());
+      continue;
+    }
+    const auto record = action_from_json(item.at("action").dump());
+    if (!record) return fail(record.error());
+    if (format == "name") {
+      fmt::print("{}\n", record->id);
+      continue;
+    }
+    fmt::print("{}  {:<20} {}  until {}  by {}\n", record->id, record->command.action, described_target(record->target),
+               record->expires_ns == 0 ? "undone by hand" : iso8601_utc(record->expires_ns), record->command.actor);
+    if (const std::string drift = item.at("drift").str(); !drift.empty()) fmt::print("  DRIFT: {}\n", drift);
+  }
+  return Exit::done;
 }
 
 Exit show_one(const Globals& globals, const Options& options) {
@@ -229,12 +316,15 @@ Exit show_one(const Globals& globals, const Options& options) {
 Exit list(const Globals& globals, const Options& options) {
   const auto format = output_format(globals, {"table", "json", "jsonl", "name"});
   if (!format) return fail(format.error());
-  const auto answer = call_server(globals, api::Method::get, fmt::format("/v1/actions?limit={}", options.limit));
+  const auto answer = call_server(
+      globals, api::Method::get,
+      options.in_effect ? std::string("/v1/actions/in-effect") : fmt::format("/v1/actions?limit={}", options.limit));
   if (!answer) return fail(answer.error());
   if (*format == "json") {
     fmt::print("{}\n", *answer);
     return Exit::done;
   }
+  if (options.in_effect) return list_in_effect(*format, *answer);
   const auto json = Json::parse(*answer);
   if (!json || json->at("items").array() == nullptr)
     return fail({Code::malformed, "the server's answer is no list", {}});
@@ -274,12 +364,16 @@ void add_action(CLI::App& app, const Globals& globals, Action& run) {
     return command;
   };
   const auto add_request_options = [&options](CLI::App* command) {
-    command
-        ->add_option("ACTION", options->action,
-                     "container.pause, container.unpause, container.stop, container.kill, process.kill")
+    command->add_option("ACTION", options->action, "such as container.pause; `quell action catalogue` lists them")
         ->required();
     command->add_option("TARGET", options->target, "container:ID|NAME, process:PID[@START_TICKS] or detection:ID")
         ->required();
+    command->add_option("PARAMETERS", options->params, "NAME=VALUE, as the action takes them")->type_name("NAME=VALUE");
+    command->add_option("--evidence", options->evidence, "collect this before the effect, such as process_tree,sockets")
+        ->delimiter(',')
+        ->type_name("LIST");
+    command->add_option("--budget", options->budget, "how long evidence may delay the effect (default 3s)")
+        ->type_name("TIME");
     command->add_option("--reason", options->reason, "why; recorded with the action");
     command->add_option("--ttl", options->ttl, "undo by itself after this time, such as 30m")->type_name("TIME");
     command->add_flag("--force", options->force, "past the guards that a person may overrule");
@@ -299,19 +393,37 @@ void add_action(CLI::App& app, const Globals& globals, Action& run) {
       ->expected(0, 1)
       ->type_name("TIME");
 
-  CLI::App* undo_command = add("undo", "Restores what an action changed",
-                               "  quell action undo a-0123456789abcdef\n"
-                               "  quell action undo a-0123456789abcdef --reason \"false alarm\" -o json",
-                               undo);
-  undo_command->add_option("ACTION_ID", options->id, "as `quell action list` shows it")->required();
-  undo_command->add_option("--reason", options->reason, "why; recorded with the undo");
+  const auto add_verdict = [&](const std::string& name, const std::string& summary, const std::string& examples,
+                               Exit (*function)(const Globals&, const Options&)) {
+    CLI::App* command = add(name, summary, examples, function);
+    command->add_option("ACTION_ID", options->id, "as `quell action list` shows it")->required();
+    command->add_option("--reason", options->reason, "why; recorded with it");
+  };
+  add_verdict("undo", "Restores what an action changed",
+              "  quell action undo a-0123456789abcdef\n"
+              "  quell action undo a-0123456789abcdef --reason \"false alarm\" -o json",
+              undo);
+  add_verdict("approve", "Agrees to a request of another person that waits for it",
+              "  quell action approve a-0123456789abcdef --reason \"seen the logs\"", approve);
+  add_verdict("cancel", "Ends a request that has not taken effect",
+              "  quell action cancel a-0123456789abcdef --reason \"wrong container\"", cancel);
+  add("stop", "Turns the stop switch on: nothing takes effect any more, except for undoing",
+      "  quell action stop --reason \"a policy runs wild\"", stop_all)
+      ->add_option("--reason", options->reason, "why; everybody sees it");
+  add("resume", "Turns the stop switch off", "  quell action resume", resume_all)
+      ->add_option("--reason", options->reason, "why; recorded with it");
+  add("catalogue", "Every action: what it does, and why this machine cannot do it if so",
+      "  quell action catalogue\n  quell action catalogue -o markdown", catalogue);
   add("show", "One action with its history and proof",
       "  quell action show a-0123456789abcdef\n  quell action show a-0123456789abcdef -o json", show_one)
       ->add_option("ACTION_ID", options->id, "as `quell action list` shows it")
       ->required();
-  add("list", "Actions, newest first", "  quell action list\n  quell action list --limit 100 -o jsonl", list)
-      ->add_option("--limit", options->limit, "how many at most (1 to 1000)")
-      ->check(CLI::Range(1, 1000));
+  CLI::App* list_command =
+      add("list", "Actions, newest first",
+          "  quell action list\n  quell action list --in-effect\n  quell action list --limit 100 -o jsonl", list);
+  list_command->add_option("--limit", options->limit, "how many at most (1 to 1000)")->check(CLI::Range(1, 1000));
+  list_command->add_flag("--in-effect", options->in_effect,
+                         "what is in effect now: until when, by whom, and how the machine differs from it");
 }
 
 }  // namespace quell::cli

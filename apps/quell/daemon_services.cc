@@ -5,6 +5,7 @@
 #include "apps/quell/daemon.h"
 #include "apps/quell/health.h"
 #include "apps/quell/rules_json.h"
+#include "respond/catalogue.h"
 
 namespace quell::cli {
 namespace {
@@ -79,9 +80,13 @@ api::ApiServices Daemon::services() {
     return std::move(preview->json);
   };
   services.run_action = [this](const Command& command) { return to_api(runner_->run(command)); };
-  services.undo_action = [this](const api::UndoRequest& request) {
-    return to_api(runner_->undo({.action_id = request.action_id, .actor = request.actor, .reason = request.reason}));
-  };
+  services.undo_action = [this](const Verdict& verdict) { return to_api(runner_->undo(verdict)); };
+  services.approve_action = [this](const Verdict& verdict) { return to_api(runner_->approve(verdict)); };
+  services.cancel_action = [this](const Verdict& verdict) { return to_api(runner_->cancel(verdict)); };
+  services.actions_in_effect = [this] { return runner_->in_effect(); };
+  services.action_catalogue = [this] { return respond::catalogue_json(runner_->world()); };
+  services.stop_switch = [this] { return runner_->stop_switch(); };
+  services.set_stop_switch = [this](const StopSwitch& wanted) { return runner_->set_stop_switch(wanted); };
   services.find_action = [this](const std::string& id) { return runner_->show(id); };
   services.list_actions = [this](size_t limit) {
     ActionQuery query;

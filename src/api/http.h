@@ -18,6 +18,8 @@ struct Peer {
   bool is_unix = false;
   uint32_t uid = UINT32_MAX;
   int64_t pid = -1;
+  /// Who logged in, whoever he became since (sudo, su); UINT32_MAX: unknown, or nobody did.
+  uint32_t login_uid = UINT32_MAX;
 };
 
 struct Request {

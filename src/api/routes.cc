@@ -144,12 +144,22 @@ Response get_action(const ApiServices& services, const Request& request) {
   return json(action_to_json(*record));
 }
 
-std::string actor_of(const Peer& peer) {
+std::string user_name(uint32_t uid) {
   char buffer[4096];
   passwd entry{};
   passwd* found = nullptr;
-  getpwuid_r(peer.uid, &entry, buffer, sizeof buffer, &found);
-  return found != nullptr ? fmt::format("uid:{} ({})", peer.uid, found->pw_name) : fmt::format("uid:{}", peer.uid);
+  getpwuid_r(uid, &entry, buffer, sizeof buffer, &found);
+  return found != nullptr ? found->pw_name : std::string();
+}
+
+// The person, not the hat: two administrators who both act as root are two.
+std::string actor_of(const Peer& peer) {
+  const uint32_t person = peer.login_uid != UINT32_MAX ? peer.login_uid : peer.uid;
+  const std::string name = user_name(person);
+  std::string out = fmt::format("uid:{}", person);
+  if (!name.empty()) out += fmt::format(" ({})", name);
+  if (person != peer.uid) out += fmt::format(" as uid:{}", peer.uid);
+  return out;
 }
 
 Result<std::string> text_member(const std::string& key, const Json& value) {
@@ -174,20 +184,84 @@ Error unknown_key(std::string_view key, const std::vector<std::string_view>& kno
           std::string(key)};
 }
 
+/// A person's word on the action that the path names; the body may give the reason.
+Result<Verdict> verdict_of(const Request& request) {
+  Verdict verdict;
+  verdict.action_id = request.params.find("id")->second;
+  verdict.actor = actor_of(request.peer);
+  QUELL_TRY(const auto members, body_members(request));
+  for (const auto& [key, value] : members) {
+    if (key != "reason") return unknown_key(key, {"reason"});
+    QUELL_TRY(verdict.reason, text_member(key, value));
+  }
+  return verdict;
+}
+
+Response post_verdict(const std::function<Result<ActionOutcome>(const Verdict&)>& service, const Request& request) {
+  if (!service) return not_offered("actions");
+  const auto verdict = verdict_of(request);
+  return verdict ? outcome_response(service(*verdict)) : error_response(verdict.error());
+}
+
 Response post_undo(const ApiServices& services, const Request& request) {
-  if (!services.undo_action) return not_offered("actions");
-  UndoRequest undo;
-  undo.action_id = request.params.find("id")->second;
-  undo.actor = actor_of(request.peer);
+  return post_verdict(services.undo_action, request);
+}
+Response post_approve(const ApiServices& services, const Request& request) {
+  return post_verdict(services.approve_action, request);
+}
+Response post_cancel(const ApiServices& services, const Request& request) {
+  return post_verdict(services.cancel_action, request);
+}
+
+Response get_in_effect(const ApiServices& services, const Request&) {
+  if (!services.actions_in_effect) return not_offered("actions");
+  const auto standing = services.actions_in_effect();
+  if (!standing) return error_response(standing.error());
+  std::vector<std::string> items;
+  for (const Standing& one : *standing)
+    items.push_back(fmt::format(R"({{"action":{},"drift":"{}"}})", action_to_json(one.record), json_escape(one.drift)));
+  return json(item_list(items));
+}
+
+Response get_catalogue(const ApiServices& services, const Request&) {
+  if (!services.action_catalogue) return not_offered("actions");
+  return json(services.action_catalogue());
+}
+
+Response get_stop_switch(const ApiServices& services, const Request&) {
+  if (!services.stop_switch) return not_offered("actions");
+  const StopSwitch stop = services.stop_switch();
+  JsonWriter out;
+  out.begin_object();
+  out.text("apiVersion", kApiVersion).flag("is_on", stop.is_on).text("actor", stop.actor).text("reason", stop.reason);
+  out.integer("since_ns", stop.since_ns).end_object();
+  return json(out.take());
+}
+
+Response put_stop_switch(const ApiServices& services, const Request& request) {
+  if (!services.set_stop_switch) return not_offered("actions");
+  StopSwitch wanted;
+  wanted.actor = actor_of(request.peer);
+  bool is_said = false;
   const auto members = body_members(request);
   if (!members) return error_response(members.error());
   for (const auto& [key, value] : *members) {
-    if (key != "reason") return error_response(unknown_key(key, {"reason"}));
-    const auto text = text_member(key, value);
-    if (!text) return error_response(text.error());
-    undo.reason = *text;
+    if (key == "is_on") {
+      const auto* flag = std::get_if<bool>(&value.value());
+      if (flag == nullptr) return error_response(Error{Code::invalid_argument, "true or false is expected", key});
+      wanted.is_on = *flag;
+      is_said = true;
+    } else if (key == "reason") {
+      const auto text = text_member(key, value);
+      if (!text) return error_response(text.error());
+      wanted.reason = *text;
+    } else {
+      return error_response(unknown_key(key, {"is_on", "reason"}));
+    }
   }
-  return outcome_response(services.undo_action(undo));
+  if (!is_said) return error_response(Error{Code::invalid_argument, "say true or false", "is_on"});
+  if (auto set = services.set_stop_switch(wanted); !set) return error_response(set.error());
+  return get_stop_switch(services, request);
 }
 
 Response get_detections(const ApiServices& services, const Request& request) {
@@ -248,7 +322,19 @@ constexpr Route kRoutes[] = {
      post_preview},
     {Method::post, "/v1/actions", Permission::control, "Runs an action and answers with its record.", post_action},
     {Method::get, "/v1/actions", Permission::control, "Action records, newest first; ?limit=.", get_actions},
+    {Method::get, "/v1/actions/in-effect", Permission::control,
+     "What is in effect now, each compared with the machine.", get_in_effect},
+    {Method::get, "/v1/actions/catalogue", Permission::control,
+     "Every action: class, parameters, what is missing here.", get_catalogue},
     {Method::get, "/v1/actions/{id}", Permission::control, "One action record.", get_action},
+    {Method::post, "/v1/actions/{id}/approve", Permission::control,
+     "One person's agreement; the last one needed runs the action.", post_approve},
+    {Method::post, "/v1/actions/{id}/cancel", Permission::control, "Ends a request that has not taken effect.",
+     post_cancel},
+    {Method::get, "/v1/stop-switch", Permission::control, "Whether everything is stopped, by whom and why.",
+     get_stop_switch},
+    {Method::put, "/v1/stop-switch", Permission::control, "Turns the stop switch: {\"is_on\": true, \"reason\": …}.",
+     put_stop_switch},
     {Method::post, "/v1/actions/{id}/undo", Permission::control, "Undoes an action and answers with the undo's record.",
      post_undo},
     {Method::get, "/v1/rules", Permission::control, "The rules in force and their exceptions.", get_rules},
@@ -278,8 +364,8 @@ bool matches(std::string_view pattern, std::string_view path, Request& request) 
 std::span<const Route> routes() { return kRoutes; }
 
 Result<Command> parse_command(const Request& request) {
-  static const std::vector<std::string_view> kKnown = {"action",          "target", "reason",
-                                                       "idempotency_key", "ttl_s",  "force"};
+  static const std::vector<std::string_view> kKnown = {"action", "target", "reason", "idempotency_key",
+                                                       "ttl_s",  "force",  "params", "evidence"};
   Command command;
   command.actor = actor_of(request.peer);
   QUELL_TRY(const auto members, body_members(request));
@@ -297,6 +383,15 @@ Result<Command> parse_command(const Request& request) {
       if (number == nullptr || *number < 0)
         return Error{Code::invalid_argument, "a whole number of seconds is expected", key};
       command.ttl_s = static_cast<uint64_t>(*number);
+    } else if (key == "params") {
+      auto params = read_params(value);
+      if (!params) return Error{Code::invalid_argument, params.error().message, key};
+      command.params = std::move(*params);
+    } else if (key == "evidence") {
+      const auto* budget = std::get_if<int64_t>(&value.at("budget_ms").value());
+      if (value.object() == nullptr || value.at("items").array() == nullptr || (budget != nullptr && *budget < 0))
+        return Error{Code::invalid_argument, "an object is expected: items (texts) and budget_ms", key};
+      command.evidence = {value.at("items").texts(), budget != nullptr ? static_cast<uint64_t>(*budget) : 0};
     } else if (key == "force") {
       const auto* flag = std::get_if<bool>(&value.value());
       if (flag == nullptr) return Error{Code::invalid_argument, "true or false is expected", key};

@@ -51,10 +51,6 @@ struct Health {
   std::optional<Coverage> coverage = {};
 };
 
-struct UndoRequest {
-  std::string action_id, reason, actor;
-};
-
 /// The record, and whether it is an earlier one that is still in effect (nothing was done now).
 struct ActionOutcome {
   ActionRecord record;
@@ -79,10 +75,16 @@ struct ApiServices {
   std::function<Result<std::string>(const Command&)> preview_action;
   /// Returns when the outcome is known. A refusal by a guard is a record, too (state refused_guard), not an Error.
   std::function<Result<ActionOutcome>(const Command&)> run_action;
-  std::function<Result<ActionOutcome>(const UndoRequest&)> undo_action;
+  std::function<Result<ActionOutcome>(const Verdict&)> undo_action, approve_action, cancel_action;
   std::function<Result<ActionRecord>(const std::string& id)> find_action;
   /// Newest first.
   std::function<Result<std::vector<ActionRecord>>(size_t limit)> list_actions;
+  /// Oldest first.
+  std::function<Result<std::vector<Standing>>()> actions_in_effect;
+  /// Every action there is, as one JSON object.
+  std::function<std::string()> action_catalogue;
+  std::function<StopSwitch()> stop_switch;
+  std::function<Result<void>(const StopSwitch&)> set_stop_switch;
 
   /// Reads the rule files again and answers once what they say is in force, as one JSON object. Errors: invalid_rules.
   std::function<Result<std::string>()> reload_rules;

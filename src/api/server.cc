@@ -11,6 +11,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <fstream>
 #include <optional>
 #include <thread>
 #include <unordered_set>
@@ -51,6 +52,9 @@ Peer unix_peer(int socket) {
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
     peer.uid = credentials.uid;
     peer.pid = credentials.pid;
+    std::ifstream file(fmt::format("/proc/{}/loginuid", credentials.pid));
+    uint32_t login_uid = UINT32_MAX;
+    if (file >> login_uid) peer.login_uid = login_uid;
   }
   return peer;
 }

@@ -10,6 +10,15 @@ constexpr std::string_view kStates[] = {
     "not_contained",   "failed",           "unknown",           "expiring",     "undoing",
     "undone",          "undo_failed",      "refused_guard",     "stale_target", "cancelled",
     "expired_request", "already_in_effect"};
+constexpr std::string_view kKinds[] = {"process", "container", "file", "address", "user", "host"};
+}  // namespace
+
+std::string_view to_string(EntityKind kind) { return kKinds[static_cast<size_t>(kind)]; }
+
+std::optional<EntityKind> parse_entity_kind(std::string_view text) {
+  for (size_t i = 0; i < std::size(kKinds); ++i)
+    if (kKinds[i] == text) return static_cast<EntityKind>(i);
+  return {};
 }
 
 std::string_view to_string(ActionState state) { return kStates[static_cast<size_t>(state)]; }
@@ -50,10 +59,22 @@ bool is_unsettled(const ActionRecord& record) {
 }
 
 std::string Target::str() const {
-  if (kind == EntityKind::container) return "container:" + container_id;
-  std::string out = "process:" + std::to_string(process.pid);
-  if (process.start_ticks != 0) out += "@" + std::to_string(process.start_ticks);
-  return out;
+  const auto with_start = [this](std::string out) {
+    out += std::to_string(process.pid);
+    if (process.start_ticks != 0) out += "@" + std::to_string(process.start_ticks);
+    return out;
+  };
+  switch (kind) {
+    case EntityKind::process: return with_start("process:");
+    case EntityKind::container: return "container:" + container_id;
+    case EntityKind::file:
+      if (!container_id.empty()) return "file:" + container_id + ":" + path;
+      return process.pid > 0 ? with_start("file:") + ":" + path : "file:" + path;
+    case EntityKind::address: return "address:" + address;
+    case EntityKind::user: return "user:" + user;
+    case EntityKind::host: return "host:" + machine_id;
+  }
+  return {};
 }
 
 }  // namespace quell

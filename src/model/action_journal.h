@@ -39,6 +39,11 @@ class ActionJournal {
   /// Newest first.
   virtual Result<std::vector<ActionRecord>> list_actions(const ActionQuery& query) const = 0;
 
+  /// A small document under a name, such as the stop switch; empty if there is none. Kept until it is replaced.
+  virtual Result<std::string> setting(std::string_view name) const = 0;
+  /// As durable as save_action().
+  virtual Result<void> save_setting(std::string_view name, std::string_view value) = 0;
+
   /// Every record for which is_unsettled() holds, oldest first, without a limit: a start must see them all.
   virtual Result<std::vector<ActionRecord>> unsettled_actions() const = 0;
 };

@@ -17,7 +17,7 @@ void write_time(JsonWriter& out, std::string_view name, uint64_t realtime_ns) {
 
 Target read_target(const Json& json) {
   Target target;
-  target.kind = json.at("kind").str() == "container" ? EntityKind::container : EntityKind::process;
+  target.kind = parse_entity_kind(json.at("kind").str()).value_or(EntityKind::process);
   const Json& process = json.at("process");
   target.process = {process.at("boot_id").str(), process.object() != nullptr ? process.at("pid").i64() : -1,
                     process.at("start_ticks").u64()};
@@ -33,7 +33,47 @@ Target read_target(const Json& json) {
   target.started_at = container.at("started_at").str();
   target.container_pid = container.object() != nullptr ? container.at("pid").i64() : -1;
   target.cgroup_path = json.at("cgroup_path").str();
+  const Json& file = json.at("file");
+  target.path = file.at("path").str();
+  target.file_dev = file.at("dev").u64();
+  target.file_ino = file.at("ino").u64();
+  target.address = json.at("address").str();
+  const Json& user = json.at("user");
+  target.user = user.at("name").str();
+  if (user.object() != nullptr) target.uid = static_cast<uint32_t>(user.at("uid").u64());
+  target.machine_id = json.at("machine_id").str();
   return target;
+}
+
+void write_approvals(JsonWriter& out, const ActionRecord& record) {
+  out.key("approval");
+  if (record.approval.count == 0) {
+    out.null();
+    return;
+  }
+  out.begin_object();
+  out.integer("needed", record.approval.count).text("group", record.approval.group);
+  out.integer("expires_s", record.approval.expires_s);
+  write_time(out, "until", record.approve_until_ns);
+  out.key("given").begin_array();
+  for (const Approval& approval : record.approvals) {
+    out.begin_object();
+    out.text("actor", approval.actor).text("comment", approval.comment);
+    write_time(out, "at", approval.at_ns);
+    out.end_object();
+  }
+  out.end_array().end_object();
+}
+
+void read_approvals(const Json& json, ActionRecord& record) {
+  if (json.object() == nullptr) return;
+  record.approval = {static_cast<uint32_t>(json.at("needed").u64()), json.at("group").str(),
+                     json.at("expires_s").u64()};
+  record.approve_until_ns = json.at("until_ns").u64();
+  const Json::Array* given = json.at("given").array();
+  if (given == nullptr) return;
+  for (const Json& one : *given)
+    record.approvals.push_back({one.at("actor").str(), one.at("at_ns").u64(), one.at("comment").str()});
 }
 
 std::string dump_or_empty(const Json& json) { return json.is_null() ? std::string() : json.dump(); }
@@ -42,7 +82,7 @@ std::string dump_or_empty(const Json& json) { return json.is_null() ? std::strin
 
 void write_target(JsonWriter& out, const Target& target) {
   out.begin_object();
-  out.text("kind", target.kind == EntityKind::container ? "container" : "process").text("ref", target.str());
+  out.text("kind", to_string(target.kind)).text("ref", target.str());
   out.key("process");
   if (target.process.pid > 0) {
     out.begin_object();
@@ -64,7 +104,39 @@ void write_target(JsonWriter& out, const Target& target) {
     out.null();
   }
   out.text("cgroup_path", target.cgroup_path);
+  // The rarer kinds' parts are there only for them.
+  if (!target.path.empty()) {
+    out.key("file").begin_object();
+    out.text("path", target.path).integer("dev", target.file_dev).integer("ino", target.file_ino);
+    out.end_object();
+  }
+  if (!target.address.empty()) out.text("address", target.address);
+  if (!target.user.empty()) {
+    out.key("user").begin_object();
+    out.text("name", target.user).integer("uid", target.uid);
+    out.end_object();
+  }
+  if (!target.machine_id.empty()) out.text("machine_id", target.machine_id);
   out.end_object();
+}
+
+void write_params(JsonWriter& out, const ActionParams& params) {
+  out.begin_object();
+  for (const auto& [name, value] : params) out.text(name, value);
+  out.end_object();
+}
+
+Result<ActionParams> read_params(const Json& json) {
+  ActionParams out;
+  if (json.is_null()) return out;
+  const Json::Object* members = json.object();
+  if (members == nullptr) return Error{Code::invalid_argument, "parameters are an object of texts", {}};
+  for (const auto& [name, value] : *members) {
+    if (!std::holds_alternative<std::string>(value.value()))
+      return Error{Code::invalid_argument, fmt::format("parameter {} is not a text", name), {}};
+    out.emplace(name, value.str());
+  }
+  return out;
 }
 
 std::string action_to_json(const ActionRecord& record) {
@@ -74,7 +146,12 @@ std::string action_to_json(const ActionRecord& record) {
   out.text("apiVersion", kApiVersion).text("kind", "ActionRecord").text("id", record.id).text("action", command.action);
   out.text("state", to_string(record.state)).text("state_reason", record.reason);
   out.text("actor", command.actor).text("reason", command.reason).text("requested_target", command.target);
+  out.key("params");
+  write_params(out, command.params);
   out.text("idempotency_key", command.idempotency_key).integer("ttl_s", command.ttl_s).flag("force", command.force);
+  out.text("policy", command.policy).integer("policy_version", command.policy_version).texts("causes", command.causes);
+  out.key("evidence_wish").begin_object();
+  out.texts("items", command.evidence.items).integer("budget_ms", command.evidence.budget_ms).end_object();
   out.key("target");
   write_target(out, record.target);
   out.text("detection_id", record.detection_id);
@@ -86,6 +163,9 @@ std::string action_to_json(const ActionRecord& record) {
   out.key("preview").raw(record.preview_json);
   out.key("pre_state").raw(record.pre_state_json);
   out.key("proof").raw(record.proof_json);
+  out.key("evidence").raw(record.evidence_json).key("result").raw(record.result_json);
+  write_approvals(out, record);
+  out.flag("was_extended", record.was_extended);
   out.key("history").begin_array();
   for (const auto& [at_ns, state] : record.history) {
     out.begin_object();
@@ -118,6 +198,12 @@ Result<ActionRecord> action_from_json(std::string_view text) {
   record.command.idempotency_key = json.at("idempotency_key").str();
   record.command.ttl_s = json.at("ttl_s").u64();
   record.command.force = json.at("force").boolean();
+  QUELL_TRY(record.command.params, read_params(json.at("params")));
+  record.command.policy = json.at("policy").str();
+  record.command.policy_version = json.at("policy_version").u64();
+  record.command.causes = json.at("causes").texts();
+  record.command.evidence.items = json.at("evidence_wish").at("items").texts();
+  record.command.evidence.budget_ms = json.at("evidence_wish").at("budget_ms").u64();
   record.target = read_target(json.at("target"));
   record.detection_id = json.at("detection_id").str();
   record.requested_ns = json.at("requested_ns").u64();
@@ -130,6 +216,10 @@ Result<ActionRecord> action_from_json(std::string_view text) {
   record.preview_json = dump_or_empty(json.at("preview"));
   record.pre_state_json = dump_or_empty(json.at("pre_state"));
   record.proof_json = dump_or_empty(json.at("proof"));
+  record.evidence_json = dump_or_empty(json.at("evidence"));
+  record.result_json = dump_or_empty(json.at("result"));
+  read_approvals(json.at("approval"), record);
+  record.was_extended = json.at("was_extended").boolean();
   if (const Json::Array* history = json.at("history").array()) {
     for (const Json& entry : *history) {
       const auto step = parse_action_state(entry.at("state").str());

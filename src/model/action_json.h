@@ -19,5 +19,8 @@ std::string action_to_json(const ActionRecord& record);
 Result<ActionRecord> action_from_json(std::string_view json);
 
 void write_target(JsonWriter& out, const Target& target);
+void write_params(JsonWriter& out, const ActionParams& params);
+/// An object of texts, or null. Errors: Code::invalid_argument.
+Result<ActionParams> read_params(const Json& json);
 
 }  // namespace quell

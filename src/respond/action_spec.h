@@ -2,6 +2,7 @@
 // One action: what it needs, what it risks, how to call it, and its verb. The runner owns the rest.
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,39 @@
 
 namespace quell::respond {
 
-enum class ActionClass : uint8_t { soft, hard };
-inline std::string_view to_string(ActionClass value) { return value == ActionClass::soft ? "soft" : "hard"; }
+/// How much an action can hurt, ascending. What a policy may do by itself and who must agree follow from it.
+enum class ActionClass : uint8_t {
+  collect,   // changes nothing that anybody would miss
+  soft,      // contains one target, and is undone
+  hard,      // contains one target for good; at best something compensates
+  wide,      // hits more than the target
+  critical,  // an outage if it is wrong
+};
+std::string_view to_string(ActionClass value);
+std::optional<ActionClass> parse_action_class(std::string_view text);
+
+enum class ParamKind : uint8_t { text, number, duration, path, choice, addresses };
+
+/// One thing that an action can be told beyond its target.
+struct ParamSpec {
+  std::string_view name;
+  ParamKind kind = ParamKind::text;
+  std::string_view doc;
+  std::string_view standard = {};  // what it is when it is not given
+  std::string_view choices = {};   // of a choice: "none|descendants|session|cgroup"
+};
+
+/// What one verb is called with. `params` are checked and complete: what was not given has its standard value.
+struct Call {
+  const World& world;
+  const std::string& action_id;
+  const ActionParams& params;
+  const Target& target;
+
+  std::string_view param(std::string_view name) const;
+  /// Name of what an action leaves in the machine (a table, a program, a folder): 8 hex digits of the action's id.
+  std::string tag() const;
+};
 
 /// What the machine says about an effect.
 enum class Seen : uint8_t {
@@ -20,6 +52,7 @@ enum class Seen : uint8_t {
   not_in_effect,
   ended,        // what it was meant for is gone by itself
   replaced,     // the container runs again under another start
+  changed,      // somebody has put something third in its place: neither our effect nor the state before
   cannot_tell,  // the one to ask does not answer
 };
 
@@ -47,11 +80,21 @@ struct ActionSpec {
   std::string_view summary;  // one sentence
   EntityKind target = EntityKind::container;
   ActionClass effect_class = ActionClass::soft;
-  /// Ends in `undone` instead of `contained`: it lifts a containment.
+  /// Ends in `undone` instead of `contained`: it lifts the containments that `lifts` names.
   bool releases = false;
-  uint64_t default_ttl_s = 0;  // 0: does not expire, and takes no TTL
-  std::string_view permissions;
-  std::string_view example;  // a Command as JSON
+  std::string_view lifts = {};  // "container.kill|container.stop"
+  uint64_t default_ttl_s = 0;   // 0: does not expire, and takes no TTL
+  std::span<const ParamSpec> params = {};
+  // For people, one sentence each: docs/response.md and the catalogue of the API are made of them.
+  std::string_view mechanism = {};
+  std::string_view permissions = {};
+  std::string_view proof = {};
+  std::string_view undo_doc = {};
+  std::string_view limits = {};
+  std::string_view example = {};  // a Command as JSON
+
+  /// Why this machine cannot do it at all, one sentence; nothing if it can. Null: every machine can. Asked at start.
+  std::optional<std::string> (*missing)(const World& world) = nullptr;
 
   /// Its effect waits for the target to do something: other actions go on meanwhile.
   bool effect_waits = false;
@@ -60,21 +103,26 @@ struct ActionSpec {
   uint64_t settle_ns = 0;
   uint64_t watch_ns = 0, watch_every_ns = 0;  // 0: nothing to watch
 
-  /// Fills effects, warnings, undo, affected, pre-state. Errors: what the subject cannot be planned for.
-  Result<void> (*plan)(const World& world, const Subject& subject, Plan& plan) = nullptr;
-  /// Acts on the held subject. Code::gone, not_found and conflict are answered by looking, not by giving up.
-  Result<void> (*effect)(const World& world, const Subject& subject, const Plan& plan) = nullptr;
-  /// The immediate proof, from outside; may wait, bounded.
-  Look (*prove)(const World& world, const Subject& subject, const Plan& plan) = nullptr;
+  /// Fills effects, warnings, undo, affected, pre-state. Errors: what the subject cannot be planned for; unsupported
+  /// where this target, its runtime say, has no such thing.
+  Result<void> (*plan)(const Call& call, const Subject& subject, Plan& plan) = nullptr;
+  /// Acts on the held subject and answers what it brought: one JSON object, or nothing. Code::gone, not_found and
+  /// conflict are answered by looking, not by giving up.
+  Result<std::string> (*effect)(const Call& call, const Subject& subject, const Plan& plan) = nullptr;
+  /// The immediate proof, from outside; may wait, bounded. `result` is the effect's.
+  Look (*prove)(const Call& call, const Subject& subject, const Plan& plan, const std::string& result) = nullptr;
   /// The same question without a held subject: after a restart, before an undo. Never changes anything.
-  Look (*look)(const World& world, const Target& target) = nullptr;
-  std::unique_ptr<Watcher> (*watch)(const World& world, const Subject& subject, const Plan& plan) = nullptr;
-  /// Restores the recorded pre-state. Null: no undo.
-  Result<void> (*undo)(const World& world, const Target& target, const Json& pre_state) = nullptr;
+  Look (*look)(const Call& call, const Json& pre_state) = nullptr;
+  std::unique_ptr<Watcher> (*watch)(const Call& call, const Subject& subject, const Plan& plan) = nullptr;
+  /// Restores the recorded pre-state, of what this action changed alone. Null: no undo.
+  Result<void> (*undo)(const Call& call, const Json& pre_state) = nullptr;
   /// What an effect that failed had changed already is put back. Null: nothing to put back.
-  Result<void> (*put_back)(const World& world, const Target& target, const Json& pre_state) = nullptr;
+  Result<void> (*put_back)(const Call& call, const Json& pre_state) = nullptr;
   /// What a person can do instead of an undo.
   std::string (*compensation)(const Target& target, const Json& pre_state) = nullptr;
 };
+
+/// Checks what was given against the rows, and adds what was not. Errors: Code::invalid_argument, naming what there is.
+Result<ActionParams> complete_params(const ActionSpec& spec, const ActionParams& given);
 
 }  // namespace quell::respond

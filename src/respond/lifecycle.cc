@@ -26,7 +26,7 @@ std::string watch_result(const Watcher& watcher, uint64_t watch_ns, const std::o
 
 }  // namespace
 
-Result<Outcome> Runner::undo(const UndoRequest& request) {
+Result<Outcome> Runner::undo(const Verdict& request) {
   Result<Outcome> out = [&]() -> Result<Outcome> {
     const std::lock_guard lock(mutex_);
     ActionRecord record;
@@ -57,14 +57,13 @@ Result<Outcome> Runner::undo(const UndoRequest& request) {
     if (!undone && !was_active) settle(id);
     return undone;
   }();
-  const std::lock_guard lock(waker_mutex_);
-  if (waker_) waker_();
+  wake();
   return out;
 }
 
 Result<Outcome> Runner::undo_locked(Active& active, const std::string& actor, const std::string& reason, bool expiry) {
   ActionRecord& record = active.record;
-  const Look look = active.spec->look(world_, record.target);
+  const Look look = active.spec->look(call(record), pre_state_of(record));
   if (look.seen == Seen::cannot_tell)
     return Error{Code::unavailable, "nothing was changed: " + look.note + "; try again when it answers", {}};
 
@@ -91,14 +90,14 @@ Result<Outcome> Runner::undo_locked(Active& active, const std::string& actor, co
 }
 
 void Runner::carry_out_undo(Active& active) {
-  const Result<void> effect = active.spec->undo(world_, active.record.target, pre_state_of(active.record));
+  const Result<void> effect = active.spec->undo(call(active.record), pre_state_of(active.record));
   // What an undo brings about is that the effect is not there any more; a runtime's answer may come a moment early.
   constexpr uint64_t kPatienceNs = 2'000'000'000, kLookEveryNs = 20'000'000;
   const uint64_t deadline = ticks() + kPatienceNs;
-  Look look = active.spec->look(world_, active.record.target);
+  Look look = active.spec->look(call(active.record), pre_state_of(active.record));
   while (effect && look.seen == Seen::in_effect && ticks() < deadline) {
     world_.sleep(kLookEveryNs);
-    look = active.spec->look(world_, active.record.target);
+    look = active.spec->look(call(active.record), pre_state_of(active.record));
   }
   settle_undo(active, look, effect);
 }
@@ -111,6 +110,10 @@ void Runner::settle_undo(Active& active, const Look& look, const Result<void>& e
   switch (look.seen) {
     case Seen::not_in_effect:
       advance(record, ActionState::undone, world_.clock, expired ? "expired" : "undone on request");
+      break;
+    case Seen::changed:
+      advance(record, ActionState::undo_failed, world_.clock,
+              "undo_conflict: " + look.note + "; nothing was changed: look, and decide by hand");
       break;
     case Seen::ended:
     case Seen::replaced:
@@ -145,7 +148,7 @@ void Runner::settle_undo(Active& active, const Look& look, const Result<void>& e
 void Runner::settle_by_looking(Active& active) {
   ActionRecord& record = active.record;
   const ActionSpec& spec = *active.spec;
-  const Look look = spec.look(world_, record.target);
+  const Look look = spec.look(call(record), pre_state_of(record));
   const bool may_still_come = look.seen == Seen::not_in_effect && now() < record.requested_ns + spec.settle_ns;
   if (look.seen == Seen::cannot_tell || may_still_come) {
     if (record.state != ActionState::unknown) {
@@ -171,7 +174,7 @@ void Runner::settle_by_looking(Active& active) {
 // A restart, or a look in between, ended what the watcher compared with: say so, and look once.
 void Runner::close_interrupted_watch(Active& active) {
   ActionRecord& record = active.record;
-  const Look look = active.spec->look(world_, record.target);
+  const Look look = active.spec->look(call(record), pre_state_of(record));
   record.watch_until_ns = 0;
   JsonWriter out;
   out.begin_object();
@@ -203,6 +206,7 @@ void Runner::look_on(Active& active) {
 Result<RecoveryReport> Runner::recover() {
   const std::lock_guard lock(mutex_);
   QUELL_TRY(const std::vector<ActionRecord> open, journal_.unsettled_actions());
+  QUELL_CHECK(recall());
   RecoveryReport report;
   for (const ActionRecord& record : open) {
     const ActionSpec* spec = find_action_spec(record.command.action);
@@ -246,7 +250,7 @@ void Runner::recover_one(Active& active) {
     case ActionState::expiring: advance(record, ActionState::undoing, world_.clock); [[fallthrough]];
     case ActionState::undoing: {
       // Finished, not repeated: it is undone again only where the machine says that it was not undone.
-      const Look look = active.spec->look(world_, record.target);
+      const Look look = active.spec->look(call(record), pre_state_of(record));
       if (look.seen == Seen::in_effect)
         carry_out_undo(active);
       else
@@ -273,6 +277,12 @@ void Runner::poll_one(Active& active) {
     if (ticks() >= active.retry_at_ns) recover_one(active);
     return;
   }
+  if (record.state == ActionState::awaiting_approval) {
+    if (now() < record.approve_until_ns) return;
+    advance(record, ActionState::expired_request, world_.clock, "nobody approved it in time");
+    save_or_keep(active);
+    return;
+  }
   if (!is_in_effect(record)) return;
   if (record.watch_until_ns != 0) {
     if (active.watcher == nullptr)
@@ -282,6 +292,7 @@ void Runner::poll_one(Active& active) {
     if (active.unsaved) return;
   }
   if (record.expires_ns != 0 && now() >= record.expires_ns && ticks() >= active.retry_at_ns) {
+    if (put_off_expiry(active)) return;
     // undo_locked() may settle the record; nothing of it is touched afterwards.
     const std::string id = record.id;
     if (auto undone = undo_locked(active, "ttl", "the time to live has passed", true); !undone) {
@@ -291,12 +302,25 @@ void Runner::poll_one(Active& active) {
   }
 }
 
+// Once, and by its own length: what it was for still goes on, and a person is told.
+bool Runner::put_off_expiry(Active& active) {
+  ActionRecord& record = active.record;
+  if (record.was_extended || !options_.is_still_needed || !options_.is_still_needed(record)) return false;
+  record.was_extended = true;
+  start_expiry(record, *active.spec, now());
+  record.reason = "extended once: what it was for still goes on";
+  save_or_keep(active);
+  if (options_.on_extended) options_.on_extended(record);
+  return true;
+}
+
 uint64_t Runner::due_in(const Active& active) const {
   const ActionRecord& record = active.record;
   const auto until = [](uint64_t due, uint64_t now_ns) { return due > now_ns ? due - now_ns : 0; };
   if (active.unsaved || record.state == ActionState::unknown || record.state == ActionState::undoing)
     return until(active.retry_at_ns, ticks());
   uint64_t due = UINT64_MAX;
+  if (record.state == ActionState::awaiting_approval) return until(record.approve_until_ns, now());
   if (record.watch_until_ns != 0) due = std::min(due, until(active.next_look_ns, ticks()));
   if (record.expires_ns != 0)
     due = std::min(due, std::max(until(record.expires_ns, now()), until(active.retry_at_ns, ticks())));

@@ -24,6 +24,6 @@ struct Plan {
 
 /// The preview document (see Preview::json). At most 100 affected processes are listed; affected_count counts all.
 std::string plan_to_json(const ActionSpec& spec, const Subject& subject, const Plan& plan, const Command& command,
-                         uint64_t ttl_s, const std::optional<Refusal>& refusal);
+                         uint64_t ttl_s, const ApprovalNeed& approval, const std::optional<Refusal>& refusal);
 
 }  // namespace quell::respond

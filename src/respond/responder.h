@@ -26,20 +26,15 @@ struct Preview {
   std::optional<Refusal> refusal;  // run() would end in refused_guard
   bool already_in_effect = false;  // run() would change nothing
   bool hard = false;               // not reversible: ask twice
+  ApprovalNeed approval;           // run() would wait for these
   /// One object, keys snake_case: apiVersion, kind, action, class, reversible, target, effects[], warnings[],
-  /// affected[], affected_count, restart_policy, undo, ttl_s, refusal, already_in_effect.
+  /// affected[], affected_count, restart_policy, undo, ttl_s, approval, refusal, already_in_effect.
   std::string json;
 };
 
 struct Outcome {
   ActionRecord record;
   bool existing = false;  // the record is an earlier one that is still in effect: nothing was done now
-};
-
-struct UndoRequest {
-  std::string action_id;
-  std::string actor;  // "uid:0 (root)"
-  std::string reason;
 };
 
 /// Thread-safe. run() and undo() are carried out one at a time; the others do not wait for them.
@@ -60,7 +55,22 @@ class Responder {
   /// Restores what the action changed. Undoing what is undone is fine (existing).
   /// Errors: Code::not_found, Code::unsupported (no undo; the message names the compensation), Code::conflict (not in a
   /// state that can be undone), Code::unavailable (runtime; nothing was done), Code::io (as run()).
-  virtual Result<Outcome> undo(const UndoRequest& request) = 0;
+  virtual Result<Outcome> undo(const Verdict& request) = 0;
+
+  /// One person's agreement to a request that waits for it. With the last one needed it is run, and the outcome is that
+  /// of run(). Errors: Code::not_found, Code::conflict (it does not wait), Code::refused (who asked cannot approve, nor
+  /// can one person twice), Code::io.
+  virtual Result<Outcome> approve(const Verdict& verdict) = 0;
+
+  /// Ends a request that has not taken effect. Errors: Code::not_found, Code::conflict (it has: undo it), Code::io.
+  virtual Result<Outcome> cancel(const Verdict& verdict) = 0;
+
+  /// Everything in effect, oldest first, each looked at now.
+  virtual Result<std::vector<Standing>> in_effect() = 0;
+
+  virtual StopSwitch stop_switch() = 0;
+  /// Errors: Code::io: it could not be put on record; a switch that was to be turned on is on all the same.
+  virtual Result<void> set_stop_switch(const StopSwitch& wanted) = 0;
 
   virtual Result<std::vector<ActionRecord>> list(const ActionQuery& query) = 0;
   virtual Result<ActionRecord> show(std::string_view action_id) = 0;

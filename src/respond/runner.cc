@@ -12,7 +12,8 @@ namespace quell::respond {
 namespace {
 
 constexpr uint64_t kMaxTtlS = 30 * 24 * 3600;
-constexpr size_t kMaxText = 1000;  // of reason, actor and key
+constexpr size_t kMaxText = 1000;    // of reason, actor and key
+constexpr size_t kMaxRecent = 4096;  // automatic actions that rates look back on
 
 std::string random_id() {
   std::random_device source;
@@ -20,11 +21,27 @@ std::string random_id() {
   return fmt::format("a-{:016x}", value);
 }
 
-std::string derived_key(const ActionSpec& spec, const Target& target) {
-  if (spec.target == EntityKind::process)
-    return fmt::format("auto:{}:{}/{}@{}", spec.name, target.process.boot_id, target.process.pid,
-                       target.process.start_ticks);
-  return fmt::format("auto:{}:{}/{}@{}", spec.name, target.runtime, target.container_id, target.started_at);
+bool is_among(std::string_view name, std::string_view names) {
+  for (const std::string_view one : split(names, '|'))
+    if (one == name) return true;
+  return false;
+}
+
+std::string identity_of(const Target& target) {
+  switch (target.kind) {
+    case EntityKind::process:
+      return fmt::format("{}/{}@{}", target.process.boot_id, target.process.pid, target.process.start_ticks);
+    case EntityKind::container: return fmt::format("{}/{}@{}", target.runtime, target.container_id, target.started_at);
+    case EntityKind::file: return fmt::format("{}#{}:{}", target.str(), target.file_dev, target.file_ino);
+    default: return target.str();
+  }
+}
+
+/// The same request is the same action while that stands: same verb, same identity, same parameters.
+std::string derived_key(const ActionSpec& spec, const ActionRecord& record) {
+  std::string key = fmt::format("auto:{}:{}", spec.name, identity_of(record.target));
+  for (const auto& [name, value] : record.command.params) key += fmt::format("&{}={}", name, value);
+  return key;
 }
 
 Result<const ActionSpec*> spec_of(const std::string& name) {
@@ -57,15 +74,6 @@ bool is_uncertain(Code code) { return code == Code::timeout || code == Code::una
 
 }  // namespace
 
-/// A command as far as it can be thought through without changing anything.
-struct Runner::Prepared {
-  const ActionSpec* spec = nullptr;
-  Resolved resolved;
-  Plan plan;
-  std::optional<Refusal> refusal;
-  std::string preview_json;
-};
-
 Runner::Runner(World world, ActionJournal& journal, RunnerOptions options)
     : world_(std::move(world)), journal_(journal), options_([&] {
         if (!options.new_id) options.new_id = random_id;
@@ -74,23 +82,44 @@ Runner::Runner(World world, ActionJournal& journal, RunnerOptions options)
 
 Runner::~Runner() = default;
 
-Result<Runner::Prepared> Runner::prepare(const Command& command, Target* identity) {
+std::optional<Refusal> Runner::refusal(const ActionSpec& spec, const Command& command, const Subject& subject,
+                                       const Plan& plan) const {
+  const std::lock_guard lock(guard_mutex_);
+  return check_guards({world_, options_.guards, spec, subject, plan.affected, command, stop_, recent_});
+}
+
+Result<Runner::Prepared> Runner::prepare(const ActionRecord& record, Target* identity) {
   Prepared out;
+  const Command& command = record.command;
   QUELL_TRY(out.spec, spec_of(command.action));
-  QUELL_CHECK(check_command(command, *out.spec));
+  if (out.spec->missing != nullptr)
+    if (const auto why = out.spec->missing(world_))
+      return Error{Code::unsupported, fmt::format("{} is not possible here: {}", out.spec->name, *why), {}};
   QUELL_TRY(out.resolved, resolve(world_, *out.spec, command.target, options_.find_detection, identity));
-  QUELL_CHECK(out.spec->plan(world_, out.resolved.subject, out.plan));
-  out.refusal =
-      check_guards({world_, options_.guards, *out.spec, out.resolved.subject, out.plan.affected}, command.force);
+  const Subject& subject = out.resolved.subject;
+  const Call verb{world_, record.id, command.params, subject.target};
+  QUELL_CHECK(out.spec->plan(verb, subject, out.plan));
+  out.refusal = refusal(*out.spec, command, subject, out.plan);
+  out.approval = approval_need(options_.guards, *out.spec, command);
   out.preview_json =
-      plan_to_json(*out.spec, out.resolved.subject, out.plan, command, ttl_of(command, *out.spec), out.refusal);
+      plan_to_json(*out.spec, subject, out.plan, command, ttl_of(command, *out.spec), out.approval, out.refusal);
   return out;
 }
 
 Result<Preview> Runner::preview(const Command& command) {
-  QUELL_TRY(Prepared prepared, prepare(command, nullptr));
-  return Preview{prepared.resolved.subject.target, std::move(prepared.refusal), prepared.plan.already_in_effect,
-                 prepared.spec->effect_class == ActionClass::hard, std::move(prepared.preview_json)};
+  QUELL_TRY(const ActionSpec* spec, spec_of(command.action));
+  QUELL_CHECK(check_command(command, *spec));
+  ActionRecord record;
+  record.id = options_.new_id();
+  record.command = command;
+  QUELL_TRY(record.command.params, complete_params(*spec, command.params));
+  QUELL_TRY(Prepared prepared, prepare(record, nullptr));
+  return Preview{prepared.resolved.subject.target,
+                 std::move(prepared.refusal),
+                 prepared.plan.already_in_effect,
+                 prepared.spec->effect_class >= ActionClass::hard,
+                 prepared.approval,
+                 std::move(prepared.preview_json)};
 }
 
 Result<void> Runner::save(const ActionRecord& record) {
@@ -112,7 +141,8 @@ Result<std::optional<ActionRecord>> Runner::find_standing(const ActionSpec& spec
     return std::optional<ActionRecord>();
   if (!is_in_effect(*found)) return found;
   // The journal remembers; only the machine knows. A pause that somebody else lifted must not pass for one that stands.
-  const Look look = spec.look(world_, found->target);
+  const auto pre_state = Json::parse(found->pre_state_json);
+  const Look look = spec.look(call(*found), pre_state ? *pre_state : Json());
   if (look.seen == Seen::in_effect || look.seen == Seen::cannot_tell) return found;
   advance(*found, ActionState::undone, world_.clock, "lifted by somebody else: " + look.note);
   found->expires_ns = found->watch_until_ns = 0;
@@ -141,16 +171,17 @@ Result<Outcome> Runner::run(const Command& command) {
     ActionRecord record;
     record.id = options_.new_id();
     record.command = command;
+    QUELL_TRY(record.command.params, complete_params(*spec, command.params));
     record.requested_ns = now();
     record.history.emplace_back(record.requested_ns, ActionState::requested);
 
-    Result<Prepared> prepared = prepare(command, &record.target);
+    Result<Prepared> prepared = prepare(record, &record.target);
     if (!prepared) {
       const Error error = std::move(prepared).error();
       const bool identified = record.target.process.start_ticks != 0 || !record.target.container_id.empty();
       if (!identified || (error.code != Code::gone && error.code != Code::stale)) return error;
       record.command.idempotency_key =
-          command.idempotency_key.empty() ? derived_key(*spec, record.target) : command.idempotency_key;
+          command.idempotency_key.empty() ? derived_key(*spec, record) : command.idempotency_key;
       QUELL_TRY(std::optional<ActionRecord> standing, find_standing(*spec, record.command.idempotency_key));
       if (standing) return Outcome{std::move(*standing), true};
       if (error.code == Code::stale) return finish(std::move(record), ActionState::stale_target, error.message);
@@ -160,14 +191,16 @@ Result<Outcome> Runner::run(const Command& command) {
     record.preview_json = prepared->preview_json;
     record.pre_state_json = prepared->plan.pre_state_json;
     if (record.command.idempotency_key.empty()) {
-      record.command.idempotency_key = derived_key(*spec, record.target);
+      record.command.idempotency_key = derived_key(*spec, record);
       QUELL_TRY(std::optional<ActionRecord> standing, find_standing(*spec, record.command.idempotency_key));
       if (standing) return Outcome{std::move(*standing), true};
     }
+    record.approval = prepared->approval;
+    if (record.approval.count > 0 && !prepared->refusal && !prepared->plan.already_in_effect)
+      return await_approval(std::move(record), *spec);
     return carry_out(std::move(record), *spec, std::move(*prepared), lock);
   }();
-  const std::lock_guard lock(waker_mutex_);
-  if (waker_) waker_();
+  wake();
   return out;
 }
 
@@ -180,6 +213,11 @@ Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, P
   }
   if (prepared.plan.already_in_effect)
     return finish(std::move(record), ActionState::already_in_effect, prepared.plan.already_reason);
+
+  if (!record.command.evidence.items.empty() && options_.collect_evidence) {
+    QUELL_TRY(const bool goes_on, collect_evidence(record, spec, prepared.resolved.subject, lock));
+    if (!goes_on) return Outcome{std::move(record), false};
+  }
 
   // The intent. From here on a crash leaves a record to resolve; without it nothing is done.
   advance(record, ActionState::executing, world_.clock);
@@ -200,24 +238,27 @@ Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, P
     return finish(std::move(record), ActionState::failed, "nothing was done: " + error.str());
   }
   prepared.plan = {};
-  if (auto planned = spec.plan(world_, *held, prepared.plan); !planned)
+  if (auto planned = spec.plan(call(record), *held, prepared.plan); !planned)
     return finish(std::move(record), ActionState::failed, "nothing was done: " + planned.error().str());
-  if (auto refusal =
-          check_guards({world_, options_.guards, spec, *held, prepared.plan.affected}, record.command.force)) {
-    const std::string reason = refusal->rule + ": " + refusal->str();
+  if (const auto refused = refusal(spec, record.command, *held, prepared.plan)) {
+    const std::string reason = refused->rule + ": " + refused->str();
     return finish(std::move(record), ActionState::refused_guard, reason);
   }
   if (prepared.plan.already_in_effect)
     return finish(std::move(record), ActionState::already_in_effect, prepared.plan.already_reason);
 
-  std::unique_ptr<Watcher> watcher = spec.watch != nullptr ? spec.watch(world_, *held, prepared.plan) : nullptr;
+  note_automatic(record);
+  std::unique_ptr<Watcher> watcher = spec.watch != nullptr ? spec.watch(call(record), *held, prepared.plan) : nullptr;
   // The journaled intent answers who repeats the request; a kill must not wait for the end of a stop's grace.
   if (spec.effect_waits) lock.unlock();
-  const Result<void> effect = spec.effect(world_, *held, prepared.plan);
+  Result<std::string> brought = spec.effect(call(record), *held, prepared.plan);
   if (spec.effect_waits) lock.lock();
-  if (effect) advance(record, ActionState::executed, world_.clock);
-  const Look look = spec.prove(world_, *held, prepared.plan);
-  conclude(record, spec, look, effect);
+  if (brought) {
+    record.result_json = *brought;
+    advance(record, ActionState::executed, world_.clock);
+  }
+  const Look look = spec.prove(call(record), *held, prepared.plan, record.result_json);
+  conclude(record, spec, look, brought ? Result<void>() : Result<void>(std::move(brought).error()));
 
   Active& active = activate(std::move(record), &spec);
   if (is_in_effect(active.record) && watcher != nullptr && spec.watch_ns != 0) {
@@ -229,7 +270,7 @@ Result<Outcome> Runner::carry_out(ActionRecord record, const ActionSpec& spec, P
     active.next_look_ns = ticks() + std::min(watch_ns, spec.watch_every_ns);
     active.record.watch_until_ns = now() + watch_ns;
   }
-  if (spec.releases && active.record.state == ActionState::undone) lift_pauses_of(active.record);
+  if (spec.releases && active.record.state == ActionState::undone) lift_by(active.record, spec);
   save_or_keep(active);
   Outcome out{active.record, false};
   if (!active.unsaved && !is_unsettled(active.record)) settle(active.record.id);
@@ -265,6 +306,7 @@ void Runner::conclude(ActionRecord& record, const ActionSpec& spec, const Look& 
       if (record.state != ActionState::unknown)
         advance(record, ActionState::unknown, world_.clock, effect ? look.note : effect.error().str());
       return;
+    case Seen::changed:
     case Seen::not_in_effect: break;
   }
   const uint64_t settled_at = record.requested_ns + spec.settle_ns;
@@ -282,7 +324,7 @@ void Runner::conclude(ActionRecord& record, const ActionSpec& spec, const Look& 
   }
   if (spec.put_back != nullptr) {
     const auto pre_state = Json::parse(record.pre_state_json);
-    const auto put_back = spec.put_back(world_, record.target, pre_state ? *pre_state : Json());
+    const auto put_back = spec.put_back(call(record), pre_state ? *pre_state : Json());
     if (!put_back) record.reason += "; what had been changed could not be put back: " + put_back.error().str();
   }
 }
@@ -292,24 +334,34 @@ void Runner::start_expiry(ActionRecord& record, const ActionSpec& spec, uint64_t
   if (ttl_s != 0 && is_in_effect(record)) record.expires_ns = from_ns + ttl_s * 1'000'000'000;
 }
 
-// Our own pauses of the container that was just unpaused have nothing left to expire.
-void Runner::lift_pauses_of(ActionRecord& unpause) {
+// Our own containments of the target that was just released have nothing left to expire.
+void Runner::lift_by(ActionRecord& release, const ActionSpec& spec) {
   std::vector<std::string> lifted;
   for (auto& [id, active] : active_) {
-    ActionRecord& pause = active.record;
-    if (active.spec != &kContainerPause || !is_in_effect(pause) ||
-        pause.target.container_id != unpause.target.container_id)
-      continue;
-    advance(pause, ActionState::undone, world_.clock, "lifted by action " + unpause.id);
-    pause.expires_ns = pause.watch_until_ns = 0;
-    pause.undo_actor = unpause.command.actor;
-    pause.undo_reason = unpause.command.reason;
-    unpause.undo_of = id;
+    ActionRecord& held = active.record;
+    const bool is_its =
+        is_among(active.spec->name, spec.lifts) &&
+        (held.target.kind == EntityKind::container ? held.target.container_id == release.target.container_id
+                                                   : held.target.str() == release.target.str());
+    if (!is_its || !is_in_effect(held)) continue;
+    advance(held, ActionState::undone, world_.clock, "lifted by action " + release.id);
+    held.expires_ns = held.watch_until_ns = 0;
+    held.undo_actor = release.command.actor;
+    held.undo_reason = release.command.reason;
+    release.undo_of = id;
     active.watcher.reset();
     save_or_keep(active);
     if (!active.unsaved) lifted.push_back(id);
   }
   for (const std::string& id : lifted) settle(id);
+}
+
+// What took effect by itself, or was about to, counts against the rates.
+void Runner::note_automatic(const ActionRecord& record) {
+  if (!record.command.is_automatic()) return;
+  const std::lock_guard lock(guard_mutex_);
+  if (recent_.size() >= kMaxRecent) recent_.pop_front();
+  recent_.push_back({now(), record.command.policy, record.target.str()});
 }
 
 Runner::Active& Runner::activate(ActionRecord record, const ActionSpec* spec) {
@@ -333,6 +385,11 @@ void Runner::save_or_keep(Active& active) {
     return;
   }
   active.unsaved = false;
+}
+
+void Runner::wake() {
+  const std::lock_guard lock(waker_mutex_);
+  if (waker_) waker_();
 }
 
 void Runner::set_waker(std::function<void()> waker) {

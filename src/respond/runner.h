@@ -1,7 +1,8 @@
 #pragma once
-// The ceremony of every action, once: resolve → preview → guard → journal the intent → look again → effect → proof →
-// journal the outcome → watch → expire or undo. After a crash recover() finishes or reports what the journal left open,
-// by asking the machine; no effect is ever repeated blindly.
+// The ceremony of every action, once: resolve → preview → guard → approval → evidence → journal the intent → look again
+// → effect → proof → journal the outcome → watch → expire or undo. After a crash recover() finishes or reports what the
+// journal left open, by asking the machine; no effect is ever repeated blindly.
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,6 +21,13 @@ struct RunnerOptions {
   FindDetection find_detection{};
   uint64_t container_respawn_watch_ns = 10'000'000'000;  // of container.kill and container.stop
   uint64_t retry_ns = 10'000'000'000;                    // between two attempts to ask a runtime that did not answer
+  /// Collects the named parts about a held subject, within the budget, and answers one JSON object: what there is, with
+  /// its hashes, and what was skipped and why. Called without the runner's lock. Null: nothing is collected.
+  std::function<std::string(const EvidenceWish&, const Call&, const Subject&)> collect_evidence{};
+  /// At the expiry of a containment: whether what led to it still goes on. Then it is put off once, and on_extended
+  /// tells a person. Both with the lock held. Null: it never does.
+  std::function<bool(const ActionRecord&)> is_still_needed{};
+  std::function<void(const ActionRecord&)> on_extended{};
   /// Sees every record right after it was journaled. Called with the runner's lock held: it must not call back.
   std::function<void(const ActionRecord&)> on_record{};
   /// "a-" + 16 hex digits; tests replace the randomness.
@@ -43,7 +51,12 @@ class Runner final : public Responder {
 
   Result<Preview> preview(const Command& command) override;
   Result<Outcome> run(const Command& command) override;
-  Result<Outcome> undo(const UndoRequest& request) override;
+  Result<Outcome> undo(const Verdict& request) override;
+  Result<Outcome> approve(const Verdict& verdict) override;
+  Result<Outcome> cancel(const Verdict& verdict) override;
+  Result<std::vector<Standing>> in_effect() override;
+  StopSwitch stop_switch() override;
+  Result<void> set_stop_switch(const StopSwitch& wanted) override;
   Result<std::vector<ActionRecord>> list(const ActionQuery& query) override { return journal_.list_actions(query); }
   Result<ActionRecord> show(std::string_view action_id) override { return journal_.find_action(action_id); }
 
@@ -52,28 +65,52 @@ class Runner final : public Responder {
   /// monotonic time.
   uint64_t poll();
 
+  const World& world() const { return world_; }
+
   /// Called (any thread) when something may be due sooner than the last poll() said.
   void set_waker(std::function<void()> waker);
 
  private:
   /// An action with something still to come.
   struct Active {
+    Active() = default;
+    Active(const Active&) = delete;
+    Active& operator=(const Active&) = delete;
+
     ActionRecord record;
     const ActionSpec* spec = nullptr;
     std::unique_ptr<Watcher> watcher;
     uint64_t watch_end_ns = 0, next_look_ns = 0;  // monotonic
     uint64_t retry_at_ns = 0;  // monotonic; for unknown, undoing and records that could not be journaled
     bool unsaved = false;
+    std::optional<Verdict> cancelled;  // while its evidence is collected: it ends then
   };
-  struct Prepared;
+  /// A command as far as it can be thought through without changing anything.
+  struct Prepared {
+    const ActionSpec* spec = nullptr;
+    Resolved resolved;
+    Plan plan;
+    std::optional<Refusal> refusal;
+    ApprovalNeed approval;
+    std::string preview_json;
+  };
 
-  Result<Prepared> prepare(const Command& command, Target* identity);
-  /// `lock` is held on entry and on return; not while an effect waits.
+  void wake();
+  Call call(const ActionRecord& record) const { return {world_, record.id, record.command.params, record.target}; }
+  Result<Prepared> prepare(const ActionRecord& record, Target* identity);
+  std::optional<Refusal> refusal(const ActionSpec& spec, const Command& command, const Subject& subject,
+                                 const Plan& plan) const;
+  /// `lock` is held on entry and on return; not while evidence is collected or an effect waits.
   Result<Outcome> carry_out(ActionRecord record, const ActionSpec& spec, Prepared prepared,
                             std::unique_lock<std::mutex>& lock);
+  /// False: the request was cancelled meanwhile, and the record says so.
+  Result<bool> collect_evidence(ActionRecord& record, const ActionSpec& spec, const Subject& subject,
+                                std::unique_lock<std::mutex>& lock);
+  Result<Outcome> await_approval(ActionRecord record, const ActionSpec& spec);
   void conclude(ActionRecord& record, const ActionSpec& spec, const Look& look, const Result<void>& effect);
   void start_expiry(ActionRecord& record, const ActionSpec& spec, uint64_t from_ns);
-  void lift_pauses_of(ActionRecord& unpause);
+  void lift_by(ActionRecord& release, const ActionSpec& spec);
+  void note_automatic(const ActionRecord& record);
   Result<std::optional<ActionRecord>> find_standing(const ActionSpec& spec, const std::string& key);
   Result<Outcome> finish(ActionRecord record, ActionState state, std::string reason);
 
@@ -84,8 +121,10 @@ class Runner final : public Responder {
   void settle_by_looking(Active& active);
   void look_on(Active& active);
   void close_interrupted_watch(Active& active);
+  Result<void> recall();
   void recover_one(Active& active);
   void poll_one(Active& active);
+  bool put_off_expiry(Active& active);
   uint64_t due_in(const Active& active) const;
 
   Result<void> save(const ActionRecord& record);
@@ -104,6 +143,10 @@ class Runner final : public Responder {
   // Guarded by mutex_.
   std::mutex mutex_;
   std::map<std::string, Active> active_;  // by action id
+  // Guarded by guard_mutex_, so that a preview waits for no effect.
+  mutable std::mutex guard_mutex_;
+  StopSwitch stop_;
+  std::deque<Automatic> recent_;  // oldest first; at most kMaxRecent
   // Guarded by waker_mutex_.
   std::mutex waker_mutex_;
   std::function<void()> waker_;

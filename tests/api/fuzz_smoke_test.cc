@@ -38,7 +38,7 @@ TEST(HttpFuzzSmoke, GarbageNeitherCrashesNorHangsTheServer) {
   };
   ApiServices services;
   services.run_action = [](const Command&) -> Result<ActionOutcome> { return ActionOutcome{}; };
-  services.undo_action = [](const UndoRequest&) -> Result<ActionOutcome> { return ActionOutcome{}; };
+  services.undo_action = [](const Verdict&) -> Result<ActionOutcome> { return ActionOutcome{}; };
   char folder[] = "/tmp/quell-fuzz-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   ServerOptions options;

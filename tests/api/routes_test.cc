@@ -34,7 +34,7 @@ ApiServices services_with_actions() {
     record.state = ActionState::contained;
     return ActionOutcome{record, false};
   };
-  services.undo_action = [](const UndoRequest& undo) -> Result<ActionOutcome> {
+  services.undo_action = [](const Verdict& undo) -> Result<ActionOutcome> {
     ActionRecord record;
     record.id = "a-2";
     record.undo_of = undo.action_id;

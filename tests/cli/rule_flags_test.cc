@@ -163,6 +163,16 @@ TEST(RuleFields, DocumentationIsOfTheseRows) {
   EXPECT_TRUE(kept.str() == written.out) << "stale: quell rule fields -o markdown > docs/fields.md";
 }
 
+TEST(ActionCatalogue, DocumentationIsOfTheseRows) {
+  TempFolder folder;
+  const Finished written = quell(folder, {"action", "catalogue", "-o", "markdown"});
+  ASSERT_EQ(written.status, 0) << written.err;
+  std::ifstream file(QUELL_SOURCE_DIR "/docs/response.md");
+  std::stringstream kept;
+  kept << file.rdbuf();
+  EXPECT_TRUE(kept.str() == written.out) << "stale: quell action catalogue -o markdown > docs/response.md";
+}
+
 TEST(RuleFields, AreFilteredByNameTextAndClass) {
   TempFolder folder;
   const auto names = [&](std::vector<std::string> more) {

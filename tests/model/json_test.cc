@@ -161,10 +161,48 @@ TEST(DetectionJson, RefusesWhatIsNotOurs) {
             Code::malformed);
 }
 
+TEST(ActionJson, TargetsOfEveryKind) {
+  Target file;
+  file.kind = EntityKind::file;
+  file.path = "/tmp/x";
+  EXPECT_EQ(file.str(), "file:/tmp/x");
+  file.process = {"boot-1", 7, 8};
+  EXPECT_EQ(file.str(), "file:7@8:/tmp/x");
+  file.container_id = "abc";
+  file.file_dev = 3, file.file_ino = 4;
+  EXPECT_EQ(file.str(), "file:abc:/tmp/x");
+  Target address;
+  address.kind = EntityKind::address, address.address = "2001:db8::/48";
+  Target user;
+  user.kind = EntityKind::user, user.user = "mallory", user.uid = 1001;
+  Target host;
+  host.kind = EntityKind::host, host.machine_id = "0123";
+  for (const Target& target : {file, address, user, host}) {
+    ActionRecord record;
+    record.id = "a-1";
+    record.target = target;
+    const auto back = action_from_json(action_to_json(record));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->target.str(), target.str());
+    EXPECT_EQ(back->target.kind, target.kind);
+    EXPECT_EQ(back->target.uid, target.uid);
+    EXPECT_EQ(back->target.file_ino, target.file_ino);
+  }
+}
+
 TEST(ActionJson, ReadsBack) {
   ActionRecord record;
   record.id = "a-00000000000000b2";
-  record.command = {"container.pause", "container:web", "looks bad", "uid:0 (root)", "key-1", 3600, true};
+  record.command.action = "container.pause", record.command.target = "container:web";
+  record.command.params = {{"allow", "10.0.0.1,\"x\""}, {"tree", "cgroup"}};
+  record.command.reason = "looks bad", record.command.actor = "uid:0 (root)";
+  record.command.idempotency_key = "key-1", record.command.ttl_s = 3600, record.command.force = true;
+  record.command.policy = "stolen-shell", record.command.policy_version = 7, record.command.causes = {"d-1", "i-2"};
+  record.command.evidence = {{"sockets"}, 3000};
+  record.approval = {2, "oncall", 600};
+  record.approvals = {{"uid:1 (a)", 5, "yes"}, {"uid:2 (b)", 6, ""}};
+  record.approve_until_ns = 9, record.was_extended = true;
+  record.evidence_json = R"({"sockets":"x"})", record.result_json = R"({"killed":[1]})";
   record.target.kind = EntityKind::container;
   record.target.process = {"boot-1", 7, 8};
   record.target.container_id = std::string(64, 'b');
@@ -189,6 +227,11 @@ TEST(ActionJson, ReadsBack) {
   EXPECT_EQ(back->target.process, record.target.process);
   EXPECT_EQ(back->pre_state_json, record.pre_state_json);
   EXPECT_EQ(back->proof_json, "");
+  EXPECT_EQ(back->command.params, record.command.params);
+  EXPECT_EQ(back->command.causes, record.command.causes);
+  ASSERT_EQ(back->approvals.size(), 2u);
+  EXPECT_EQ(back->approvals[1].at_ns, 6u);
+  EXPECT_EQ(back->approval.group, "oncall");
   EXPECT_EQ(Json::parse(text)->at("apiVersion").str(), "quell/v1");
 
   std::string newer = text;

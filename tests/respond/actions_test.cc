@@ -1,4 +1,5 @@
 // Each action from the command to the end of its watch, and what a runtime that misbehaves makes of it.
+#include "base/text.h"
 #include "fixture.h"
 #include "respond/worker.h"
 
@@ -441,6 +442,11 @@ TEST(Actions, RowsHoldTogether) {
     const auto target = parse_target(example->at("target").str());
     ASSERT_TRUE(target);
     EXPECT_EQ(target->kind == TargetRef::Kind::process, spec->target == EntityKind::process);
+    for (const std::string_view lifted : split(spec->lifts, '|'))
+      EXPECT_TRUE(spec->lifts.empty() || (spec->releases && find_action_spec(lifted) != nullptr)) << spec->name;
+    for (const std::string_view text : {spec->mechanism, spec->proof, spec->undo_doc, spec->limits})
+      EXPECT_FALSE(text.empty()) << spec->name;
+    for (const ParamSpec& param : spec->params) EXPECT_FALSE(param.doc.empty()) << spec->name << " " << param.name;
   }
 }
 

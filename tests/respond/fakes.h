@@ -304,8 +304,20 @@ class FakeJournal final : public ActionJournal {
     std::lock_guard lock(*mutex_);
     std::vector<ActionRecord> out;
     for (auto it = texts_.rbegin(); it != texts_.rend() && out.size() < query.limit; ++it)
-      out.push_back(*action_from_json(it->second));
+      if (auto record = action_from_json(it->second); !query.state || record->state == *query.state)
+        out.push_back(std::move(*record));
     return out;
+  }
+  Result<std::string> setting(std::string_view name) const override {
+    std::lock_guard lock(*mutex_);
+    const auto found = settings_.find(std::string(name));
+    return found == settings_.end() ? std::string() : found->second;
+  }
+  Result<void> save_setting(std::string_view name, std::string_view value) override {
+    std::lock_guard lock(*mutex_);
+    if (full) return Error{Code::io, "the disk is full", {}};
+    settings_[std::string(name)] = value;
+    return {};
   }
   Result<std::vector<ActionRecord>> unsettled_actions() const override {
     std::lock_guard lock(*mutex_);
@@ -326,6 +338,7 @@ class FakeJournal final : public ActionJournal {
  private:
   std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // tests put a new journal in its place
   std::vector<std::pair<std::string, std::string>> texts_;
+  std::map<std::string, std::string> settings_;
 };
 
 }  // namespace quell::respond

@@ -130,7 +130,7 @@ TEST_F(GuardTest, EveryRuleHasANameAndAReason) {
     EXPECT_TRUE(names.insert(rule.name).second);
     EXPECT_FALSE(rule.summary.empty());
   }
-  EXPECT_EQ(std::count_if(guard_rules().begin(), guard_rules().end(), [](auto& rule) { return rule.forceable; }), 1);
+  EXPECT_EQ(std::count_if(guard_rules().begin(), guard_rules().end(), [](auto& rule) { return rule.forceable; }), 2);
 }
 
 }  // namespace

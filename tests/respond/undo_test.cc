@@ -150,5 +150,68 @@ TEST_F(RespondTest, PollSaysWhenSomethingIsDue) {
   EXPECT_LE(due, 3600 * kSecond);
 }
 
+TEST_F(RespondTest, ARestartPolicyIsSetAndPutBack) {
+  docker->box("web").status.restart_policy = "on-failure:3";
+  Command c = command("container.set_restart_policy", "container:web");
+  const ActionRecord record = run(c);
+  EXPECT_EQ(record.state, contained);
+  EXPECT_EQ(record.command.params.at("policy"), "no") << "what was not said has its standard value";
+  EXPECT_EQ(docker->box("web").status.restart_policy, "no");
+  EXPECT_EQ(runner->in_effect()->size(), 1u);
+  EXPECT_EQ(undo(record.id).record.state, undone);
+  EXPECT_EQ(docker->box("web").status.restart_policy, "on-failure:3");
+}
+
+TEST_F(RespondTest, ARestartPolicyThatSomebodyChangedSinceStays) {
+  docker->box("web").status.restart_policy = "always";
+  const ActionRecord record = run("container.set_restart_policy", "container:web");
+  docker->box("web").status.restart_policy = "unless-stopped";
+  EXPECT_NE(runner->in_effect()->front().drift, "");
+  const ActionRecord after = undo(record.id).record;
+  EXPECT_EQ(after.state, undo_failed);
+  EXPECT_EQ(rule_of(after), "undo_conflict");
+  EXPECT_EQ(docker->box("web").status.restart_policy, "unless-stopped");
+}
+
+TEST_F(RespondTest, DifferentParametersAreDifferentActions) {
+  docker->box("web").status.restart_policy = "always";
+  Command c = command("container.set_restart_policy", "container:web");
+  const ActionRecord first = run(c);
+  c.params = {{"policy", "unless-stopped"}};
+  const ActionRecord second = run(c);
+  EXPECT_NE(first.id, second.id);
+  EXPECT_EQ(second.state, contained);
+  EXPECT_EQ(run(c).id, second.id);
+}
+
+TEST_F(RespondTest, AKilledContainerIsStartedWithItsPolicy) {
+  docker->box("web").status.restart_policy = "always";
+  const ActionRecord killed = run("container.kill", "container:web");
+  EXPECT_EQ(killed.state, contained);
+  Command c = command("container.start", "container:web");
+  c.params = {{"restart_policy", "always"}};
+  const ActionRecord started = run(c);
+  EXPECT_EQ(started.state, undone) << "it lifts a containment";
+  EXPECT_EQ(state(), State::running);
+  EXPECT_EQ(docker->box("web").status.restart_policy, "always");
+  EXPECT_EQ(shown(killed.id).state, undone);
+  EXPECT_EQ(shown(killed.id).undo_actor, "uid:0 (root)");
+  EXPECT_EQ(run("container.start", "container:web").state, already_in_effect);
+}
+
+TEST_F(RespondTest, ElsewhereThanWithDockerTheReasonIsSaid) {
+  auto owned = std::make_unique<FakeRuntime>(machine, "containerd");
+  FakeRuntime* containerd = owned.get();
+  runtimes.push_back(std::move(owned));
+  containerd->add("job", 5000);
+  start();
+  for (const char* action : {"container.start", "container.set_restart_policy"}) {
+    const auto outcome = runner->run(command(action, "container:job"));
+    ASSERT_FALSE(outcome) << action;
+    EXPECT_EQ(outcome.error().code, Code::unsupported);
+  }
+  EXPECT_EQ(journal.size(), 0u);
+}
+
 }  // namespace
 }  // namespace quell::respond

@@ -27,7 +27,7 @@ CREATE INDEX detections_by_container ON detections (container_id, seq);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 )sql"};
 
-inline constexpr std::array<std::string_view, 1> kActionsSchema = {R"sql(
+inline constexpr std::array<std::string_view, 2> kActionsSchema = {R"sql(
 CREATE TABLE actions (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -42,6 +42,9 @@ CREATE TABLE actions (
 CREATE INDEX actions_by_key ON actions (idempotency_key, seq);
 CREATE INDEX actions_by_target ON actions (target, seq);
 CREATE INDEX actions_unsettled ON actions (seq) WHERE unsettled = 1;
+)sql",
+                                                                       R"sql(
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 )sql"};
 
 }  // namespace quell::record

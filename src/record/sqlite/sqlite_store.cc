@@ -129,6 +129,20 @@ class SqliteStore final : public Store {
     return action_from_json(statement.text(0));
   }
 
+  Result<std::string> setting(std::string_view name) const override {
+    const std::lock_guard lock(journal_.mutex);
+    QUELL_TRY(Statement statement, journal_.db->prepare("SELECT value FROM settings WHERE name = ?1"));
+    QUELL_TRY(const bool found, statement.bind(1, name).step());
+    return found ? std::string(statement.text(0)) : std::string();
+  }
+
+  Result<void> save_setting(std::string_view name, std::string_view value) override {
+    const std::lock_guard lock(journal_.mutex);
+    QUELL_TRY(Statement statement, journal_.db->prepare("INSERT INTO settings (name, value) VALUES (?1, ?2) "
+                                                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"));
+    return statement.bind(1, name).bind(2, value).run();
+  }
+
   Result<std::optional<ActionRecord>> find_action_by_key(std::string_view key) const override {
     const std::lock_guard lock(journal_.mutex);
     QUELL_TRY(Statement statement,

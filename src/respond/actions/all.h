@@ -5,6 +5,8 @@
 
 #include "respond/actions/container_kill.h"
 #include "respond/actions/container_pause.h"
+#include "respond/actions/container_set_restart_policy.h"
+#include "respond/actions/container_start.h"
 #include "respond/actions/container_stop.h"
 #include "respond/actions/container_unpause.h"
 #include "respond/actions/process_kill.h"
@@ -12,7 +14,8 @@
 namespace quell::respond {
 
 inline constexpr const ActionSpec* kActions[] = {
-    &kContainerPause, &kContainerUnpause, &kContainerStop, &kContainerKill, &kProcessKill,
+    &kContainerPause, &kContainerUnpause,          &kContainerStop, &kContainerKill,
+    &kContainerStart, &kContainerSetRestartPolicy, &kProcessKill,
 };
 
 /// Null if there is none of that name.

@@ -44,14 +44,18 @@ inline constexpr ActionSpec kContainerPause{
     .target = EntityKind::container,
     .effect_class = ActionClass::soft,
     .default_ttl_s = 3600,
+    .mechanism = "the runtime's own pause, which freezes the container's cgroup",
     .permissions = "access to the runtime's socket",
+    .proof = "the runtime says paused and the freezer that it uses says frozen; then 500 ms without CPU time",
+    .undo_doc = "unpause: it goes on where it stood; by itself when the time to live has passed",
+    .limits = "connections stay open and unanswered; in Kubernetes a failing liveness probe ends the container",
     .example = R"({"action":"container.pause","target":"container:web","reason":"reverse shell"})",
     .settle_ns = 1'000'000'000,
     .watch_ns = 500'000'000,
     .watch_every_ns = 500'000'000,
-    .plan = [](const World& world, const Subject& subject, Plan& plan) -> Result<void> {
-      const Look now = look_frozen(world, subject.target);
-      list_members(world, subject, plan);
+    .plan = [](const Call& call, const Subject& subject, Plan& plan) -> Result<void> {
+      const Look now = look_frozen(call.world, subject.target);
+      list_members(call.world, subject, plan);
       plan.pre_state_json = container_pre_state(subject);
       plan.restart_policy = subject.container.restart_policy;
       plan.effects.push_back(
@@ -63,19 +67,21 @@ inline constexpr ActionSpec kContainerPause{
       if (now.seen == Seen::ended) plan.already_in_effect = true, plan.already_reason = "already_gone";
       return {};
     },
-    .effect = [](const World&, const Subject& subject, const Plan&) -> Result<void> {
-      return subject.runtime->pause(subject.target.container_id);
+    .effect = [](const Call&, const Subject& subject, const Plan&) -> Result<std::string> {
+      QUELL_CHECK(subject.runtime->pause(subject.target.container_id));
+      return std::string();
     },
-    .prove = [](const World& world, const Subject& subject,
-                const Plan&) { return look_until(world, subject.target, look_frozen, 2'000'000'000); },
-    .look = look_frozen,
-    .watch = [](const World&, const Subject& subject, const Plan&) -> std::unique_ptr<Watcher> {
+    .prove = [](const Call& call, const Subject& subject, const Plan&, const std::string&) -> Look {
+      return look_until(call.world, subject.target, look_frozen, 2'000'000'000);
+    },
+    .look = [](const Call& call, const Json&) { return look_frozen(call.world, call.target); },
+    .watch = [](const Call&, const Subject& subject, const Plan&) -> std::unique_ptr<Watcher> {
       return std::make_unique<CpuWatcher>(subject.target);
     },
-    .undo = [](const World& world, const Target& target, const Json&) -> Result<void> {
-      const ContainerNow now = ask(world, target);
+    .undo = [](const Call& call, const Json&) -> Result<void> {
+      const ContainerNow now = ask(call.world, call.target);
       if (now.runtime == nullptr) return Error{Code::unavailable, now.error, {}};
-      return now.runtime->unpause(target.container_id);
+      return now.runtime->unpause(call.target.container_id);
     },
 };
 

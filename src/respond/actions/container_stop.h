@@ -14,14 +14,18 @@ inline constexpr ActionSpec kContainerStop{
     .summary = "Asks a container to end, kills it after 10 s, and keeps it from restarting.",
     .target = EntityKind::container,
     .effect_class = ActionClass::hard,
+    .mechanism = "the restart policy is set to \"no\", then the runtime's own stop: SIGTERM, 10 s, SIGKILL",
     .permissions = "access to the runtime's socket",
+    .proof = "the runtime says exited and every process of the container is dead; then 10 s without a new one",
+    .undo_doc = "none: start it again",
+    .limits = "goes on running until it ends; refused while paused, because a stop would let it run",
     .example = R"({"action":"container.stop","target":"container:web","reason":"compromised"})",
     .effect_waits = true,
     .settle_ns = (kStopGraceSeconds + 2) * 1'000'000'000ull,
     .watch_ns = 10'000'000'000,
     .watch_every_ns = 1'000'000'000,
-    .plan = [](const World& world, const Subject& subject, Plan& plan) -> Result<void> {
-      list_members(world, subject, plan);
+    .plan = [](const Call& call, const Subject& subject, Plan& plan) -> Result<void> {
+      list_members(call.world, subject, plan);
       plan.pre_state_json = container_pre_state(subject);
       plan_restart_policy(subject, plan);
       plan.effects.push_back(fmt::format("sends SIGTERM to container {}, and SIGKILL to its {} process(es) after {} s",
@@ -29,20 +33,23 @@ inline constexpr ActionSpec kContainerStop{
       plan.warnings.push_back("until it ends it goes on running; container.pause or container.kill stop it at once");
       warn_about_kubernetes(subject, true, plan);
       plan.undo = "none; afterwards: " + start_again(subject.target, *Json::parse(plan.pre_state_json));
-      const bool ended = look_ended(world, subject.target).seen == Seen::in_effect;
+      const bool ended = look_ended(call.world, subject.target).seen == Seen::in_effect;
       if (ended && (plan.restart_policy.empty() || plan.restart_policy == "no"))
         plan.already_in_effect = true, plan.already_reason = "already_gone";
       return {};
     },
-    .effect = [](const World&, const Subject& subject, const Plan&) -> Result<void> {
+    .effect = [](const Call&, const Subject& subject, const Plan&) -> Result<std::string> {
       QUELL_CHECK(disarm_restart_policy(subject));
-      return subject.runtime->stop(subject.target.container_id, kStopGraceSeconds);
+      QUELL_CHECK(subject.runtime->stop(subject.target.container_id, kStopGraceSeconds));
+      return std::string();
     },
-    .prove = [](const World& world, const Subject& subject,
-                const Plan& plan) { return prove_ended(world, subject, plan, 5'000'000'000); },
-    .look = look_ended,
+    .prove = [](const Call& call, const Subject& subject, const Plan& plan, const std::string&) -> Look {
+      return prove_ended(call.world, subject, plan, 5'000'000'000);
+    },
+    .look = [](const Call& call, const Json&) { return look_ended(call.world, call.target); },
     .watch = watch_container_respawn,
-    .put_back = restore_restart_policy,
+    .put_back = [](const Call& call,
+                   const Json& pre_state) { return restore_restart_policy(call.world, call.target, pre_state); },
     .compensation = start_again,
 };
 

@@ -254,7 +254,7 @@ Look prove_ended(const World& world, const Subject& subject, const Plan& plan, u
   return seen;
 }
 
-std::unique_ptr<Watcher> watch_container_respawn(const World&, const Subject& subject, const Plan&) {
+std::unique_ptr<Watcher> watch_container_respawn(const Call&, const Subject& subject, const Plan&) {
   return std::make_unique<ContainerRespawnWatcher>(subject);
 }
 
@@ -277,6 +277,19 @@ Look look_frozen(const World& world, const Target& target) {
   return {yes ? Seen::in_effect : Seen::not_in_effect,
           yes ? "" : "the runtime says paused, but the freezer does not say frozen",
           runtime_proof(now, "freezer", to_string(*frozen))};
+}
+
+Look look_started(const World& world, const Target& target) {
+  const ContainerNow now = ask(world, target);
+  switch (now.state) {
+    case State::missing: return {Seen::ended, "the container was removed", runtime_proof(now)};
+    case State::ended: return {Seen::not_in_effect, "the container does not run", runtime_proof(now)};
+    case State::replaced:
+    case State::paused:
+    case State::running: return {Seen::in_effect, "", runtime_proof(now)};
+    case State::unreachable: break;
+  }
+  return cannot_tell(now);
 }
 
 Look look_running(const World& world, const Target& target) {

@@ -41,11 +41,13 @@ Look look_ended(const World& world, const Target& target);
 /// The same until it is so or `timeout_ns` has passed, and then every process of the plan dead as well.
 Look prove_ended(const World& world, const Subject& subject, const Plan& plan, uint64_t timeout_ns);
 /// Watches for the container coming back, and for a new one from the same image.
-std::unique_ptr<Watcher> watch_container_respawn(const World& world, const Subject& subject, const Plan& plan);
+std::unique_ptr<Watcher> watch_container_respawn(const Call& call, const Subject& subject, const Plan& plan);
 
 /// For pause: paused says the runtime, and frozen says the freezer that it uses.
 Look look_frozen(const World& world, const Target& target);
 Look look_running(const World& world, const Target& target);
+/// Running, under whatever start.
+Look look_started(const World& world, const Target& target);
 /// Looks every 20 ms until the answer is in_effect, or one that waiting does not change, or `timeout_ns` has passed.
 Look look_until(const World& world, const Target& target, Look (*look)(const World&, const Target&),
                 uint64_t timeout_ns);

@@ -89,11 +89,18 @@ inline constexpr ActionSpec kProcessKill{
     .summary = "Kills one process, held by pidfd so that a recycled pid is never hit.",
     .target = EntityKind::process,
     .effect_class = ActionClass::hard,
+    .mechanism = "SIGKILL through a pidfd whose identity was compared after it was opened",
     .permissions = "CAP_KILL",
+    .proof =
+        "the pidfd is readable: dead, though perhaps not yet reaped; then 2 s without the same program in its cgroup",
+    .undo_doc = "none: start the program or its service again",
+    .limits =
+        "its children go on; a process that waits in the kernel dies only when that wait ends; large memory takes "
+        "longer to give back",
     .example = R"({"action":"process.kill","target":"process:1234@88120331","reason":"reverse shell"})",
     .watch_ns = 2'000'000'000,
     .watch_every_ns = 250'000'000,
-    .plan = [](const World& world, const Subject& subject, Plan& plan) -> Result<void> {
+    .plan = [](const Call& call, const Subject& subject, Plan& plan) -> Result<void> {
       const os::ProcessFacts& facts = subject.process.facts();
       plan.affected.push_back(facts);
       JsonWriter pre_state;
@@ -103,7 +110,7 @@ inline constexpr ActionSpec kProcessKill{
       plan.effects.push_back(fmt::format("kills process {} ({}), started as \"{}\"; its children go on", facts.id.pid,
                                          facts.comm, join_parts(facts.args)));
       plan.undo = "none; afterwards start the program or its service again";
-      const auto frozen = world.os.freezer_state(facts.id.pid);
+      const auto frozen = call.world.os.freezer_state(facts.id.pid);
       if (frozen && *frozen != os::Frozen::no)
         plan.warnings.push_back("the process is frozen and may die only when it is thawed; container.kill ends it now");
       if (facts.state == 'D')
@@ -111,24 +118,25 @@ inline constexpr ActionSpec kProcessKill{
       if (!subject.alive) plan.already_in_effect = true, plan.already_reason = "already_gone";
       return {};
     },
-    .effect = [](const World& world, const Subject& subject, const Plan&) -> Result<void> {
-      return world.os.signal(subject.process, SIGKILL);
+    .effect = [](const Call& call, const Subject& subject, const Plan&) -> Result<std::string> {
+      QUELL_CHECK(call.world.os.signal(subject.process, SIGKILL));
+      return std::string();
     },
-    .prove = [](const World& world, const Subject& subject, const Plan&) -> Look {
+    .prove = [](const Call& call, const Subject& subject, const Plan&, const std::string&) -> Look {
       // Large processes die slowly: their memory is given back first.
       constexpr uint64_t kPatienceNs = 5'000'000'000;
-      const uint64_t started = world.clock.monotonic_ns();
-      if (!world.os.wait_exit(subject.process, kPatienceNs)) return look_dead(world, subject.target);
+      const uint64_t started = call.world.clock.monotonic_ns();
+      if (!call.world.os.wait_exit(subject.process, kPatienceNs)) return look_dead(call.world, subject.target);
       JsonWriter out;
       out.begin_object();
       out.integer("pid", subject.target.process.pid).integer("start_ticks", subject.target.process.start_ticks);
-      out.text("seen", "pidfd readable: dead").integer("after_ns", world.clock.monotonic_ns() - started);
+      out.text("seen", "pidfd readable: dead").integer("after_ns", call.world.clock.monotonic_ns() - started);
       out.end_object();
       return {Seen::in_effect, "", out.take()};
     },
-    .look = look_dead,
-    .watch = [](const World& world, const Subject& subject, const Plan&) -> std::unique_ptr<Watcher> {
-      return std::make_unique<RespawnWatcher>(world, subject);
+    .look = [](const Call& call, const Json&) { return look_dead(call.world, call.target); },
+    .watch = [](const Call& call, const Subject& subject, const Plan&) -> std::unique_ptr<Watcher> {
+      return std::make_unique<RespawnWatcher>(call.world, subject);
     },
     .compensation = [](const Target& target,
                        const Json&) { return fmt::format("start {} or its service again", target.process_name); },
