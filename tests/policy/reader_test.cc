@@ -233,8 +233,8 @@ TEST(PolicyReader, TheWholeGrammarIsRead) {
   EXPECT_EQ(p.evidence.capture_after_ns, 30 * kSecondNs);
   ASSERT_EQ(p.steps.size(), 4u);
   EXPECT_EQ(p.step_count, 4u);
-  EXPECT_EQ(p.steps[1].params_json, R"({"allow":["quell"]})");
-  EXPECT_EQ(p.steps[2].then.at(0).params_json, R"({"restartPolicy":"no"})");
+  EXPECT_EQ(p.steps[1].params, (ActionParams{{"allow", "quell"}}));
+  EXPECT_EQ(p.steps[2].then.at(0).params, (ActionParams{{"restartPolicy", "no"}}));
   EXPECT_EQ(p.steps[2].then[0].number, 2u);
   EXPECT_EQ(p.limits.per_cluster, (Rate{20, 3600 * kSecondNs}));
   EXPECT_TRUE(p.health.min_healthy.is_percent);

@@ -75,23 +75,16 @@ class StepBinder {
     step.target = facts->target;
     step.ttl_ns = facts->takes_ttl ? facts->default_ttl_s * kSecondNs : 0;
     bool has_ttl = false;
-    std::vector<std::pair<std::string, std::string>> values;
     if (params != nullptr) {
       for (const yaml::Entry& entry : params->entries()) {
         if (entry.key->text() == kTtl) {
           has_ttl = true;
           ttl(*facts, entry, step);
         } else {
-          param(*facts, entry, values);
+          param(*facts, entry, step);
         }
       }
     }
-    std::sort(values.begin(), values.end());
-    JsonWriter out;
-    out.begin_object();
-    for (const auto& [key, json] : values) out.key(key).raw(json);
-    out.end_object();
-    step.params_json = out.take();
     if (facts->reversible && facts->takes_ttl && facts->default_ttl_s == 0 && !has_ttl)
       problems_.error(ProblemCode::no_ttl, name, fmt::format("{} would stay in effect for ever", name.text()),
                       fmt::format("say when it ends: {}: {{ttl: 4h}}", name.text()));
@@ -117,8 +110,7 @@ class StepBinder {
     step.ttl_ns = *value;
   }
 
-  void param(const ActionFacts& facts, const yaml::Entry& entry,
-             std::vector<std::pair<std::string, std::string>>& values) {
+  void param(const ActionFacts& facts, const yaml::Entry& entry, Step& step) {
     const auto found = std::find_if(facts.params.begin(), facts.params.end(),
                                     [&](const ParamFacts& one) { return one.name == entry.key->text(); });
     if (found == facts.params.end()) {
@@ -130,8 +122,7 @@ class StepBinder {
                       known.empty() ? "it takes none" : did_you_mean(entry.key->text(), known));
       return;
     }
-    JsonWriter out;
-    if (!typed(*found, *entry.value, out)) {
+    if (!is_typed(*found, *entry.value)) {
       problems_.error(ProblemCode::wrong_type, *entry.value,
                       fmt::format("\"{}\" of {} must be {}", found->name, facts.name, to_string(found->type)));
       return;
@@ -145,36 +136,18 @@ class StepBinder {
         return;
       }
     }
-    values.emplace_back(found->name, out.take());
+    step.params[std::string(found->name)] = fmt::format("{}", fmt::join(texts_of(entry.value), ","));
   }
 
-  /// Writes the value as its type; false if it is none.
-  static bool typed(const ParamFacts& facts, const yaml::Node& value, JsonWriter& out) {
+  static bool is_typed(const ParamFacts& facts, const yaml::Node& value) {
     switch (facts.type) {
-      case ParamType::text:
-        if (value.is_scalar()) out.string(value.text());
-        return value.is_scalar() && !value.text().empty();
-      case ParamType::duration:
-        if (!parse_duration_ns(value.text())) return false;
-        out.string(value.text());
-        return true;
-      case ParamType::integer: {
-        const auto number = value.as_i64();
-        if (number) out.number(*number);
-        return number.has_value();
-      }
-      case ParamType::flag: {
-        const auto flag = value.as_bool();
-        if (flag) out.boolean(*flag);
-        return flag.has_value();
-      }
+      case ParamType::text: return value.is_scalar() && !value.text().empty();
+      case ParamType::duration: return parse_duration_ns(value.text()).has_value();
+      case ParamType::integer: return value.as_i64().has_value();
+      case ParamType::flag: return value.as_bool().has_value();
       case ParamType::texts: {
-        const auto texts = texts_of(&value);
         const size_t wanted = value.is_sequence() ? value.items().size() : 1;
-        out.begin_array();
-        for (const std::string& text : texts) out.string(text);
-        out.end_array();
-        return !texts.empty() && texts.size() == wanted;
+        return wanted > 0 && texts_of(&value).size() == wanted;
       }
     }
     return false;

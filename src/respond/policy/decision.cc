@@ -78,7 +78,9 @@ void write_decision(JsonWriter& out, const Decision& decision) {
   for (const PlannedAction& action : decision.actions) {
     out.begin_object().integer("step", action.step).text("action", action.action);
     out.text("class", to_string(action.effect_class)).text("target", action.target.label);
-    out.integer("ttl_s", action.ttl_ns / kSecondNs).key("params").raw(action.params_json);
+    out.integer("ttl_s", action.ttl_ns / kSecondNs).key("params").begin_object();
+    for (const auto& [name, value] : action.params) out.text(name, value);
+    out.end_object();
     out.integer("approvals", action.approvals).text("joins", action.joins);
     out.text("superseded_by", action.superseded_by).end_object();
   }

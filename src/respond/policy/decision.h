@@ -48,7 +48,7 @@ struct PlannedAction {
   EffectClass effect_class = EffectClass::soft;
   DecisionTarget target;  // empty: the detection has none of that kind, so the step is passed over
   uint64_t ttl_ns = 0;
-  std::string params_json;
+  ActionParams params{};
   uint8_t approvals = 0;      // people who must agree first
   std::string joins;          // the decision or action that does the same already; empty: none
   std::string superseded_by;  // the decision or action of a higher class on this target; empty: none

@@ -250,7 +250,7 @@ void PolicyEngine::Impl::plan(const Policy& policy, const Detection& detection, 
     action.effect_class = step.effect_class;
     action.target = target_of(detection, step.target);
     action.ttl_ns = step.ttl_ns;
-    action.params_json = step.params_json;
+    action.params = step.params;
   });
   // What it is about: whom the first containment contains; who only collects or tells is about the container or the
   // process.
@@ -469,5 +469,6 @@ EngineCounters PolicyEngine::counters() const {
 }
 
 size_t PolicyEngine::open_targets() const { return impl_->open.target_count(); }
+size_t PolicyEngine::open_targets(std::string_view policy) const { return impl_->open.targets_of(policy); }
 
 }  // namespace quell::respond::policy

@@ -123,6 +123,8 @@ class PolicyEngine {
   EngineCounters counters() const;
   /// Different targets that decisions hold now.
   size_t open_targets() const;
+  /// The same of one policy; 0 if there is none of that name.
+  size_t open_targets(std::string_view policy) const;
 
   /// Windows, limits, what holds and what is disarmed, as one JSON object.
   std::string save() const;

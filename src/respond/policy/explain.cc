@@ -141,9 +141,9 @@ class Explainer {
     place("host", scope.hosts);
     for (const Exclusion& one : policy_.exclude) {
       std::vector<std::string> parts;
-      for (const auto& [name, value] : one.labels) parts.push_back(fmt::format("the label {} fits \"{}\"", name, value));
-      if (!one.entity_groups.empty())
-        parts.push_back(fmt::format("it belongs to group {}", listed(one.entity_groups)));
+      for (const auto& [name, value] : one.labels)
+        parts.push_back(fmt::format("the label {} fits \"{}\"", name, value));
+      if (!one.entity_groups.empty()) parts.push_back(fmt::format("it belongs to group {}", listed(one.entity_groups)));
       if (!one.condition.parts.empty()) parts.push_back(describe(one.condition));
       line(fmt::format("      Never if {}.", listed(parts, "and")));
     }
@@ -178,7 +178,7 @@ class Explainer {
         std::string text = fmt::format("{}- {} on the {} ({})", indent, step.action, to_string(step.target),
                                        to_string(step.effect_class));
         if (step.ttl_ns != 0) text += fmt::format(", undone after {}", duration_text(step.ttl_ns));
-        if (step.params_json != "{}") text += fmt::format(", with {}", step.params_json);
+        for (const auto& [name, value] : step.params) text += fmt::format(", {} {}", name, value);
         line(text);
       }
     }
@@ -211,8 +211,7 @@ class Explainer {
     approvers.count = people;
     line(fmt::format("Approval: {} must agree to {}, within {}; else {}.", approvers_words(approvers),
                      listed(asked, "and"), duration_text(approval.expires_ns),
-                     approval.soft_only_on_timeout ? "only what is of class contain-soft is done"
-                                                   : "it is cancelled"));
+                     approval.soft_only_on_timeout ? "only what is of class contain-soft is done" : "it is cancelled"));
   }
 
   const Policy& policy_;

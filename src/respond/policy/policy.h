@@ -63,7 +63,7 @@ struct Step {
   EffectClass effect_class = EffectClass::soft;
   TargetKind target = TargetKind::container;
   uint64_t ttl_ns = 0;                  // 0: does not expire
-  std::string params_json = "{}";       // canonical: names in order, values of the types of the catalogue
+  ActionParams params{};                // checked; a list is joined with commas
   std::vector<std::string> notify{};    // notify
   std::vector<ActionState> verified{};  // when: the state of the action that ran last
   std::vector<Step> then{};

@@ -178,6 +178,8 @@ constexpr KeyRow kRows[] = {
     {"test_case", "detections", objects, "test_detection", true, "What happens, in the order of arrival.", ""},
     {"test_case", "outcomes", text_map, "", false, "State in which an action ends; without it `contained`.",
      "{container.pause: not_contained}"},
+    {"test_case", "approval", choice, "answer", false, "What people say when they are asked; without it granted.",
+     "timed_out"},
     {"test_case", "expect", objects, "test_expectation", false, "Every decision that must come, and no other.", ""},
     {"test_case", "notFired", texts, "", false, "Policies that must not decide anything.", "[shell]"},
     {"test_detection", "at", duration, "", true, "Event time since the start of the case.", "30s"},
@@ -215,6 +217,7 @@ constexpr std::string_view kEvidence[] = {"process_tree", "open_files", "sockets
                                           "file_copy",    "memory",     "layer_diff", "logs"};
 constexpr std::string_view kDecisions[] = {"observed", "requested", "run", "joined", "refused", "paged"};
 constexpr std::string_view kRefusals[] = {"no_target", "max_targets", "per_target", "per_policy", "per_cluster"};
+constexpr std::string_view kAnswers[] = {"pending", "granted", "denied", "timed_out"};
 constexpr ActionState kOutcomes[] = {
     ActionState::contained,       ActionState::partially_contained,
     ActionState::not_contained,   ActionState::failed,
@@ -231,7 +234,7 @@ struct WordSet {
 constexpr WordSet kSets[] = {
     {"api_version", kApiVersion}, {"policy_kind", kPolicyKind}, {"config_kind", kConfigKind}, {"mode", kModes},
     {"severity", kSeverities},    {"on_exceed", kOnExceed},     {"on_timeout", kOnTimeout},   {"evidence", kEvidence},
-    {"decision", kDecisions},     {"refusal", kRefusals},
+    {"decision", kDecisions},     {"refusal", kRefusals},       {"answer", kAnswers},
 };
 
 }  // namespace
