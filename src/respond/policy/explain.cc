@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include <algorithm>
+
 #include "base/moment.h"
 #include "model/severity.h"
 
@@ -26,12 +28,16 @@ std::string quoted(const GlobList& list, std::string_view last_word = "or") {
   return listed(words, last_word);
 }
 
+bool has_globs(const GlobList& list) {
+  return std::any_of(list.written().begin(), list.written().end(), [](const std::string& one) { return is_glob(one); });
+}
+
 std::string verb(const ValueTest& test) {
   switch (test.op) {
     case Op::in: return "is " + quoted(test.list);
     case Op::not_in: return "is not " + quoted(test.list);
-    case Op::glob: return "fits " + quoted(test.list);
-    case Op::not_glob: return "does not fit " + quoted(test.list);
+    case Op::glob: return (has_globs(test.list) ? "fits " : "is ") + quoted(test.list);
+    case Op::not_glob: return (has_globs(test.list) ? "does not fit " : "is not ") + quoted(test.list);
     case Op::all_of_globs: return "include " + quoted(test.list, "and");
     case Op::regex: return fmt::format("matches /{}/", test.regex->pattern());
     case Op::gte: return fmt::format("is at least {}", test.number);

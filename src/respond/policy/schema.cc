@@ -201,8 +201,8 @@ constexpr KeyRow kRows[] = {
     {"test_expectation", "reason", choice, "refusal", false, "Why it is refused, or what the page is about.",
      "per_policy"},
     {"test_expectation", "target", text, "", false, "What it is about.", "container:c1"},
-    {"test_expectation", "steps", texts, "", false, "What runs, given the outcomes: actions, and notify:TARGET.",
-     "[container.pause]"},
+    {"test_expectation", "steps", texts_or_none, "", false,
+     "What runs, given the outcomes: actions, and notify:TARGET.", "[container.pause]"},
     {"test_expectation", "times", count, "", false, "So many of them, in a row or not. Without it 1.", "3"},
 };
 

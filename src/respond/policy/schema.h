@@ -28,6 +28,7 @@ enum class Shape : uint8_t {
   value,              // any scalar
   choice,             // one word of the set `of`
   texts,              // a text or a list of them
+  texts_or_none,      // the same; the list may be empty
   values,             // a scalar or a list of them
   choices,            // a word of the set `of` or a list of them
   object,             // keys of the object `of`

@@ -167,6 +167,7 @@ class SchemaWriter {
       case Shape::flag: out_.text("type", "boolean"); return;
       case Shape::choice: words(row.of); return;
       case Shape::texts:
+      case Shape::texts_or_none:
       case Shape::values: any_of_object_and({}, [&] { scalar(); }); return;
       case Shape::choices: any_of_object_and({}, [&] { words(row.of); }); return;
       case Shape::object: reference(row.of); return;
@@ -213,7 +214,8 @@ std::string shape_text(const KeyRow& row) {
     case Shape::flag: return "true, false";
     case Shape::value: return "scalar";
     case Shape::choice: return listed(row.of);
-    case Shape::texts: return "text or list";
+    case Shape::texts:
+    case Shape::texts_or_none: return "text or list";
     case Shape::values: return "scalar or list";
     case Shape::choices: return "one or list of " + listed(row.of);
     case Shape::object: return link();

@@ -117,6 +117,9 @@ class ShapeCheck {
     switch (row.shape) {
       case Shape::choice: word(node, row); return;
       case Shape::texts: one_or_list(node, row, Shape::text); return;
+      case Shape::texts_or_none:
+        if (!node.is_sequence() || !node.items().empty()) one_or_list(node, row, Shape::text);
+        return;
       case Shape::values: one_or_list(node, row, Shape::value); return;
       case Shape::choices: one_or_list(node, row, Shape::choice); return;
       case Shape::regex: regex(node, row); return;
