@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 
+#include "respond/policy/detection_fields.h"
 #include "respond/policy/schema.h"
 #include "world.h"
 
@@ -103,6 +104,12 @@ std::vector<std::string> policies_in_page(const std::string& page) {
   return out;
 }
 
+TEST(PolicySchema, EveryEntityFieldIsInTheDocs) {
+  const std::string page = file_text("docs/policies.md");
+  for (const EntityField& field : entity_fields())
+    EXPECT_NE(page.find(fmt::format("`{}`", field.name)), std::string::npos) << field.name;
+}
+
 TEST(PolicySchema, PoliciesOfTheDocsAreSound) {
   const auto policies = policies_in_page(file_text("docs/policies.md"));
   EXPECT_FALSE(policies.empty());
@@ -131,7 +138,8 @@ TEST(PolicySchema, AnotherValidatorAgreesWithTheReader) {
   }
   const auto folder = std::filesystem::temp_directory_path() / fmt::format("quell-schema-{}", getpid());
   std::filesystem::create_directories(folder);
-  std::string command = "node " QUELL_SOURCE_DIR "/tests/policy/validate.cjs " QUELL_SOURCE_DIR "/docs/policy.schema.json";
+  std::string command =
+      "node " QUELL_SOURCE_DIR "/tests/policy/validate.cjs " QUELL_SOURCE_DIR "/docs/policy.schema.json";
   for (size_t i = 0; i < documents.size(); ++i) {
     const std::string path = (folder / fmt::format("{:03}.json", i)).string();
     std::ofstream(path) << documents[i].first;
