@@ -54,7 +54,7 @@ Detection detection(uint64_t number) {
   out.message = "An interactive shell was started in a container (user=root command=bash -i parent=nginx)";
   out.hostname = "node-1";
   out.kernel_ns = kStartNs + number * 2'000'000'000;  // a million in 23 days
-  const std::string id = fmt::format("{:012x}", number * 2'654'435'761 % 5'000);
+  const std::string id = fmt::format("{:012x}", number / 2 * 2'654'435'761 % 5'000);
   out.container_id = id;
   out.container_full_id = id + std::string(52, '0');
   out.process = {"0c8c2d4e-6c1b-4a55-9c32-6d0f2ad1a001", static_cast<int64_t>(1'000 + number % 30'000), number};
