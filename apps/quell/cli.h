@@ -51,6 +51,7 @@ void add_up(CLI::App& app, const Globals& globals, Action& run);
 void add_record(CLI::App& app, const Globals& globals, Action& run);
 void add_exception(CLI::App& app, const Globals& globals, Action& run);
 void add_action(CLI::App& app, const Globals& globals, Action& run);
+void add_policy(CLI::App& app, const Globals& globals, Action& run);
 void add_doctor(CLI::App& app, const Globals& globals, Action& run);
 void add_capture(CLI::App& app, const Globals& globals, Action& run);
 void add_audit(CLI::App& app, const Globals& globals, Action& run);

@@ -107,6 +107,8 @@ api::ApiServices Daemon::services() {
     query.limit = filter.limit;
     query.rule = filter.rule;
     query.before_id = filter.before_id;
+    query.oldest_first = filter.oldest_first;
+    query.after_id = filter.after_id;
     query.since_ns = filter.since_ns;
     if (sink_) sink_->settle();
     return store_->detections(query);

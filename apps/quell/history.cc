@@ -69,6 +69,26 @@ Result<std::vector<Detection>> History::page(const std::string& rule, uint64_t s
             call_server(*globals_, api::Method::get,
                         fmt::format("/v1/detections?limit={}&rule={}&since_ns={}&before={}", kPage,
                                     percent_encoded(rule), since_ns, percent_encoded(before_id))));
+  return read_list(answer);
+}
+
+Result<std::vector<Detection>> History::oldest_first(uint64_t since_ns, const std::string& after_id) const {
+  if (store_) {
+    record::DetectionQuery query;
+    query.since_ns = since_ns;
+    query.oldest_first = true;
+    query.after_id = after_id;
+    query.limit = kPage;
+    return store_->detections(query);
+  }
+  QUELL_TRY(const std::string answer,
+            call_server(*globals_, api::Method::get,
+                        fmt::format("/v1/detections?limit={}&order=oldest&since_ns={}&after={}", kPage, since_ns,
+                                    percent_encoded(after_id))));
+  return read_list(answer);
+}
+
+Result<std::vector<Detection>> History::read_list(const std::string& answer) {
   QUELL_TRY(const Json json, Json::parse(answer));
   if (json.at("items").array() == nullptr)
     return Error{Code::malformed, "the server's answer is no list of detections", {}};

@@ -101,6 +101,7 @@ Exit run(int argc, char** argv) {
   add_rule(app, globals, action);
   add_exception(app, globals, action);
   add_action(app, globals, action);
+  add_policy(app, globals, action);
   add_doctor(app, globals, action);
   add_capture(app, globals, action);
   add_audit(app, globals, action);

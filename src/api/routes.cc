@@ -203,6 +203,11 @@ Response get_detections(const ApiServices& services, const Request& request) {
   };
   filter.rule = text("rule");
   filter.before_id = text("before");
+  filter.after_id = text("after");
+  const std::string order = text("order");
+  if (!order.empty() && order != "oldest" && order != "newest")
+    return error_response(Error{Code::invalid_argument, "oldest or newest is expected", "order"});
+  filter.oldest_first = order == "oldest";
   if (const std::string since = text("since_ns"); !since.empty() && !parse_u64(since, filter.since_ns)) {
     return error_response(
         Error{Code::invalid_argument, "a number of nanoseconds since the epoch is expected", "since_ns"});
@@ -269,7 +274,7 @@ constexpr Route kRoutes[] = {
     {Method::post, "/v1/rules/reload", Permission::control,
      "Reads the rule files again; answers once they are in force.", post_reload},
     {Method::get, "/v1/detections", Permission::control,
-     "Detections, newest first; ?limit=, ?rule=, ?since_ns=, ?before=ID.", get_detections},
+     "Detections, newest first; ?limit=, ?rule=, ?since_ns=, ?before=ID, ?order=oldest, ?after=ID.", get_detections},
     {Method::get, "/v1/detections/{id}", Permission::control, "One detection.", get_detection},
     {Method::get, "/v1/audit", Permission::control,
      "Audit entries, oldest first; ?after_seq=, ?limit=, ?kind=, ?subject=, ?actor=.", get_audit},

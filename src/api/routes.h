@@ -65,6 +65,8 @@ struct DetectionFilter {
   std::string rule{};       // empty: any
   std::string before_id{};  // only those stored before this one: the last of the previous page
   uint64_t since_ns = 0;
+  bool oldest_first = false;
+  std::string after_id{};  // only those stored after this one
 };
 
 /// Called on API threads, several at once: each function must be thread-safe.

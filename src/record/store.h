@@ -31,7 +31,9 @@ struct DetectionQuery {
   std::string container_id{};                    // short or full id; empty: any
   std::optional<Priority> at_least{};            // this priority or a more urgent one
   std::string before_id{};  // only detections stored before this one: the last of the previous page
-  size_t limit = 100;       // at most 1000
+  bool oldest_first = false;
+  std::string after_id{};  // only detections stored after this one: the last of the previous page, oldest first
+  size_t limit = 100;      // at most 1000
 };
 
 struct StoreCounters {
@@ -49,7 +51,7 @@ class Store : public ActionJournal, public AuditLog, public EvidenceCatalogue {
   virtual Result<void> insert(std::span<const Detection> batch) = 0;
   /// Errors: also Code::not_found.
   virtual Result<Detection> detection(std::string_view id) const = 0;
-  /// Newest first, in the order in which they were stored.
+  /// In the order in which they were stored, newest first unless the query says otherwise.
   virtual Result<std::vector<Detection>> detections(const DetectionQuery& query) const = 0;
 
   /// Facts about this installation, by name; empty if unset.

@@ -58,6 +58,7 @@ TEST_P(StoreConformance, FiltersAndPages) {
   insert(batch);
   EXPECT_EQ(query({.limit = 2}), (std::vector{id(9), id(8)}));
   EXPECT_EQ(query({.before_id = id(8), .limit = 2}), (std::vector{id(7), id(6)}));
+  EXPECT_EQ(query({.oldest_first = true, .after_id = id(5), .limit = 2}), (std::vector{id(6), id(7)}));
   EXPECT_EQ(query({.rule = "first", .limit = 2}), (std::vector{id(4), id(3)}));
   EXPECT_EQ(query({.at_least = Priority::error}), (std::vector{id(7)}));
   EXPECT_EQ(query({.since_ns = 1'000'003, .until_ns = 1'000'005}), (std::vector{id(4), id(3)}));

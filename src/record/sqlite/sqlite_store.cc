@@ -65,7 +65,8 @@ class SqliteStore final : public Store {
     if (!query.container_id.empty()) sql += " AND (container_id = ?4 OR container_full_id = ?4)";
     if (query.at_least) sql += " AND priority <= ?5";
     if (!query.before_id.empty()) sql += " AND seq < (SELECT seq FROM detections WHERE id = ?6)";
-    sql += " ORDER BY seq DESC LIMIT ?7";
+    if (!query.after_id.empty()) sql += " AND seq > (SELECT seq FROM detections WHERE id = ?8)";
+    sql += query.oldest_first ? " ORDER BY seq LIMIT ?7" : " ORDER BY seq DESC LIMIT ?7";
 
     const std::lock_guard lock(reader_.mutex);
     QUELL_TRY(Statement statement, reader_.db->prepare(sql));
@@ -74,6 +75,7 @@ class SqliteStore final : public Store {
     if (!query.container_id.empty()) statement.bind(4, query.container_id);
     if (query.at_least) statement.bind(5, static_cast<int64_t>(*query.at_least));
     if (!query.before_id.empty()) statement.bind(6, query.before_id);
+    if (!query.after_id.empty()) statement.bind(8, query.after_id);
     statement.bind(7, static_cast<int64_t>(std::min(query.limit, kMaxLimit)));
     std::vector<Detection> out;
     while (true) {
