@@ -16,6 +16,9 @@ namespace {
 constexpr std::string_view kStopSetting = "stop_switch";
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
+/// Who it is, whatever he acts as: "uid:1000 (ada) as uid:0" is uid:1000 (ada).
+std::string_view person(std::string_view actor) { return actor.substr(0, actor.find(" as ")); }
+
 }  // namespace
 
 Result<Outcome> Runner::await_approval(ActionRecord record, const ActionSpec& spec) {
@@ -41,12 +44,13 @@ Result<Outcome> Runner::approve(const Verdict& verdict) {
     }
     const ActionSpec& spec = *found->second.spec;
     ActionRecord record = found->second.record;
+    ActionRecord waiting = record;
     if (now() >= record.approve_until_ns)
       return Error{Code::conflict, fmt::format("the request {} has expired; ask for it again", record.id), {}};
-    if (verdict.actor == record.command.actor)
+    if (person(verdict.actor) == person(record.command.actor))
       return Error{Code::refused, "who asked for an action cannot approve it; another person has to", {}};
     if (std::any_of(record.approvals.begin(), record.approvals.end(),
-                    [&](const Approval& given) { return given.actor == verdict.actor; }))
+                    [&](const Approval& given) { return person(given.actor) == person(verdict.actor); }))
       return Error{Code::refused, fmt::format("{} has approved it already; another person has to", verdict.actor), {}};
     record.approvals.push_back({verdict.actor, now(), verdict.reason});
     if (record.approvals.size() < record.approval.count) {
@@ -79,7 +83,11 @@ Result<Outcome> Runner::approve(const Verdict& verdict) {
     }
     prepared.refusal = refusal(spec, record.command, prepared.resolved.subject, prepared.plan);
     record.pre_state_json = prepared.plan.pre_state_json;
-    return carry_out(std::move(record), spec, std::move(prepared), lock);
+    Result<Outcome> done = carry_out(std::move(record), spec, std::move(prepared), lock);
+    // The disk refused the intent, so nothing was done: the request still stands in the journal, and can be approved
+    // again.
+    if (!done) activate(std::move(waiting), &spec);
+    return done;
   }();
   wake();
   return out;

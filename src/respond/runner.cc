@@ -216,6 +216,8 @@ Result<Outcome> Runner::run(const Command& command) {
     record.history.emplace_back(record.requested_ns, ActionState::requested);
 
     Result<Prepared> prepared = prepare(record, &record.target);
+    if (!command.evidence.items.empty() && !options_.collect_evidence)
+      return Error{Code::unsupported, "this quell collects no evidence before an action; ask without it", "evidence"};
     if (!prepared) {
       const Error error = std::move(prepared).error();
       const bool identified = record.target.process.start_ticks != 0 || !record.target.container_id.empty();

@@ -90,6 +90,30 @@ TEST_F(ApprovalTest, CancelledIsOver) {
   EXPECT_EQ(runner->cancel({"a-none", kAlice, ""}).error().code, Code::not_found);
 }
 
+TEST_F(ApprovalTest, AnotherHatIsNoOtherPerson) {
+  const ActionRecord asked = ask("uid:1000 (alice) as uid:0");
+  EXPECT_EQ(approve(asked, kAlice).error().code, Code::refused);
+  EXPECT_EQ(approve(asked, kBob)->record.state, contained);
+}
+
+TEST_F(ApprovalTest, ADiskThatIsFullLosesNoRequest) {
+  const ActionRecord asked = ask();
+  journal.full = true;
+  EXPECT_EQ(approve(asked, kBob).error().code, Code::io);
+  EXPECT_EQ(state(), State::running);
+  journal.full = false;
+  EXPECT_EQ(approve(asked, kBob)->record.state, contained);
+}
+
+TEST_F(RespondTest, EvidenceThatNobodyCollectsIsRefused) {
+  Command c = command("container.kill", "container:web");
+  c.evidence = {{"process_tree"}, 3000};
+  const auto outcome = runner->run(c);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, Code::unsupported);
+  EXPECT_EQ(state(), State::running);
+}
+
 TEST_F(ApprovalTest, TheSameRequestJoinsTheOneThatWaits) {
   const ActionRecord first = ask(), second = ask(kBob);
   EXPECT_EQ(first.id, second.id);
